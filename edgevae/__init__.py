@@ -1,0 +1,49 @@
+"""edgevae: variational autoencoders for images and video, from PyTorch to the device.
+
+    import edgevae
+
+    with edgevae.load("edgevae-video-xs") as vae:
+        latents = vae.encode(frames)                       # uint8 [T, H, W, 3] -> float32 [t, C, h, w]
+        again = vae.decode(latents, frames=len(frames), size=frames.shape[1:3])
+
+Importing this package needs numpy only; a backend's library is loaded by `load`.
+"""
+
+from __future__ import annotations
+
+from edgevae.bundle import Bundle
+from edgevae.errors import (
+    ConfigError,
+    EdgeVaeError,
+    IncompatibleError,
+    InputError,
+    IntegrityError,
+    MediaError,
+    ParityError,
+    UnavailableError,
+)
+from edgevae.frames import chunks
+from edgevae.runtime.stream import StreamState
+from edgevae.runtime.vae import Vae, load
+from edgevae.spec import GraphSpec, TensorSpec, VaeSpec
+from edgevae.version import __version__
+
+__all__ = [
+    "Bundle",
+    "ConfigError",
+    "EdgeVaeError",
+    "GraphSpec",
+    "IncompatibleError",
+    "InputError",
+    "IntegrityError",
+    "MediaError",
+    "ParityError",
+    "StreamState",
+    "TensorSpec",
+    "UnavailableError",
+    "Vae",
+    "VaeSpec",
+    "__version__",
+    "chunks",
+    "load",
+]

@@ -1,0 +1,247 @@
+"""A bundle on disk: the graphs of one VAE, with a sha256 for every byte.
+
+    NAME/
+      manifest.sha256        sha256 of manifest.json, in hexadecimal, and a newline: the digest of the bundle
+      manifest.json          format version, name, spec, graphs, and size and sha256 of every other file
+      encoder.fp32.onnx      graphs, as the manifest names them
+      golden.safetensors     golden vectors: inputs and outputs that every backend must reproduce
+      verification.json      what export measured, against which gates
+
+Nothing in a bundle is trusted before its digest is checked, and nothing in it is code of the host: ONNX graphs without
+external data or custom operators, safetensors, JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgevae.errors import ConfigError, IncompatibleError, InputError, IntegrityError
+from edgevae.files import atomic_folder, sha256
+from edgevae.spec import GraphSpec, Precision, Role, VaeSpec
+from edgevae.strict import from_dict, to_dict
+
+FORMAT_VERSION = 1
+MANIFEST, DIGEST = "manifest.json", "manifest.sha256"
+GOLDEN, VERIFICATION = "golden.safetensors", "verification.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """One file of the bundle."""
+
+    bytes: int
+    """Its size."""
+    sha256: str
+    """Its digest, in hexadecimal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What `manifest.json` holds."""
+
+    format_version: int
+    """Of the bundle; `FORMAT_VERSION` for those written by this edgevae."""
+    name: str
+    """The model's name, for people."""
+    edgevae_version: str
+    """Which edgevae wrote it."""
+    checkpoint_sha256: str
+    """Digest of the weights that it was exported from."""
+    spec: VaeSpec
+    """Factors, state, halo and normalisation."""
+    graphs: tuple[GraphSpec, ...]
+    """One per role and precision."""
+    files: dict[str, FileEntry]
+    """Every file of the bundle but the manifest and its digest."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle; its manifest is verified, its files are when they are read."""
+
+    path: Path
+    """The folder."""
+    manifest: Manifest
+    """What it holds."""
+    digest: str
+    """sha256 of `manifest.json`; stands for every byte of the bundle."""
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Bundle:
+        """Return the bundle in a folder.
+
+        Raises:
+            InputError: the folder does not exist or is no bundle.
+            IntegrityError: the manifest is not the one that was written.
+            IncompatibleError: the bundle has another format version, or its manifest cannot be understood.
+        """
+        folder = Path(path)
+        _require_bundle(folder)
+        data = (folder / MANIFEST).read_bytes()
+        digest = sha256(data)
+        try:
+            written = (folder / DIGEST).read_bytes().decode("ascii").removesuffix("\n")
+        except UnicodeDecodeError as error:
+            raise IntegrityError(
+                f"{folder / DIGEST}: not a sha256 in hexadecimal; copy or export the bundle again"
+            ) from error
+        if digest != written:
+            raise IntegrityError(
+                f"{folder / MANIFEST}: sha256 is {digest[:12]}..., expected {written[:12]}...; "
+                "copy or export the bundle again"
+            )
+        return cls(folder, _parse(data, where=str(folder / MANIFEST)), digest)
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file, after checking its digest.
+
+        Raises:
+            InputError: the manifest has no such file.
+            IntegrityError: the file is missing or not the one that was written.
+        """
+        if name not in self.manifest.files:
+            raise InputError(
+                f"{self.path}: no file {name!r} in the bundle; it has {', '.join(self.manifest.files)}"
+            )
+        entry, path = self.manifest.files[name], self.path / name
+        if not path.is_file():
+            raise IntegrityError(f"{path}: missing; copy or export the bundle again")
+        if path.stat().st_size != entry.bytes:
+            raise IntegrityError(
+                f"{path}: {path.stat().st_size} bytes, expected {entry.bytes}; copy or export the bundle again"
+            )
+        data = path.read_bytes()
+        if sha256(data) != entry.sha256:
+            raise IntegrityError(
+                f"{path}: sha256 is {sha256(data)[:12]}..., expected {entry.sha256[:12]}...; "
+                "copy or export the bundle again"
+            )
+        return data
+
+    def graph(self, role: Role, precision: Precision) -> GraphSpec:
+        """Return one of the graphs.
+
+        Raises:
+            InputError: the bundle has no graph of this role and precision.
+        """
+        for graph in self.manifest.graphs:
+            if (graph.role, graph.precision) == (role, precision):
+                return graph
+        have = ", ".join(sorted({g.precision for g in self.manifest.graphs}))
+        raise InputError(
+            f"{self.path}: no {role} in {precision}, it has {have}; export with --precision {precision}"
+        )
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """The precisions in which both graphs are here, fp32 first."""
+        roles_of = {
+            p: {g.role for g in self.manifest.graphs if g.precision == p} for p in ("fp32", "fp16")
+        }
+        order: tuple[Precision, ...] = ("fp32", "fp16")
+        return tuple(p for p in order if roles_of[p] == {"encoder", "decoder"})
+
+
+def is_bundle(path: str | os.PathLike[str]) -> bool:
+    """Return whether a folder claims to be a bundle."""
+    return Path(path, MANIFEST).is_file()
+
+
+def write_bundle(
+    path: str | os.PathLike[str],
+    files: Mapping[str, bytes],
+    *,
+    name: str,
+    checkpoint_sha256: str,
+    spec: VaeSpec,
+    graphs: tuple[GraphSpec, ...],
+    edgevae_version: str,
+    replace: bool = False,
+) -> Bundle:
+    """Write a bundle, whole or not at all, and return it opened.
+
+    Args:
+        path: The folder to make.
+        files: Content by file name: graphs, golden vectors, verification.
+        name: The model's name.
+        checkpoint_sha256: Digest of the weights.
+        spec: The specification.
+        graphs: The graphs; each one's `file` is among `files`.
+        edgevae_version: Which edgevae writes it.
+        replace: Put the new bundle in the place of an existing one.
+
+    Raises:
+        InputError: the folder exists and `replace` is false, or is not a bundle.
+    """
+    folder = Path(path)
+    if folder.exists() and not (replace and is_bundle(folder)):
+        what = (
+            "a bundle; replace it with --overwrite"
+            if is_bundle(folder)
+            else "not a bundle; give another path"
+        )
+        raise InputError(f"{folder}: exists and is {what}")
+    entries = {
+        n: FileEntry(bytes=len(data), sha256=sha256(data)) for n, data in sorted(files.items())
+    }
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        name=name,
+        edgevae_version=edgevae_version,
+        checkpoint_sha256=checkpoint_sha256,
+        spec=spec,
+        graphs=graphs,
+        files=entries,
+    )
+    data = (json.dumps(to_dict(manifest), indent=1) + "\n").encode()
+    with atomic_folder(folder, replace=replace) as partial:
+        for file, content in {
+            **files,
+            MANIFEST: data,
+            DIGEST: f"{sha256(data)}\n".encode(),
+        }.items():
+            (partial / file).write_bytes(content)
+    return Bundle.open(folder)
+
+
+def _require_bundle(folder: Path) -> None:
+    if not folder.exists():
+        raise InputError(
+            f"{folder}: no such file or folder; expected a bundle, as `edgevae export` writes it"
+        )
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: is a file, expected the folder of a bundle, as `edgevae export` writes it"
+        )
+    for name in (MANIFEST, DIGEST):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"{folder}: no {name} in it, so it is no bundle; make one with `edgevae export`"
+            )
+
+
+def _parse(data: bytes, *, where: str) -> Manifest:
+    try:
+        parsed: Any = json.loads(data)  # Any: not checked yet
+    except ValueError as error:
+        raise IncompatibleError(f"{where}: not JSON ({error}); export the bundle again") from error
+    version = parsed.get("format_version") if isinstance(parsed, dict) else None
+    if version != FORMAT_VERSION:
+        raise IncompatibleError(
+            f"{where}: format version {version!r}, this edgevae reads {FORMAT_VERSION}; export the bundle again"
+        )
+    try:
+        manifest = from_dict(Manifest, parsed, where=where)
+    except ConfigError as error:
+        raise IncompatibleError(str(error)) from error
+    for file in [*manifest.files, *(g.file for g in manifest.graphs)]:
+        if Path(file).name != file or file not in manifest.files:
+            raise IncompatibleError(
+                f"{where}: file {file!r} is not a listed file of the bundle's own folder"
+            )
+    return manifest

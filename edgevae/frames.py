@@ -1,0 +1,111 @@
+"""Pad, crop and chunk arithmetic; pure functions on shapes and numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae.errors import InputError
+
+Frames: TypeAlias = npt.NDArray[np.uint8]
+Latents: TypeAlias = npt.NDArray[np.floating]
+
+
+def round_up(value: int, multiple: int) -> int:
+    """Return the smallest multiple of `multiple` that is at least `value`."""
+    return -(-value // multiple) * multiple
+
+
+def check_frames(frames: object, *, name: str = "frames") -> Frames:
+    """Return `frames` if they are uint8 RGB `[T, H, W, 3]` or `[B, T, H, W, 3]` with at least one pixel.
+
+    Raises:
+        InputError: not a numpy array, another dtype, another number of axes, not three channels, or an empty axis.
+    """
+    if not isinstance(frames, np.ndarray):
+        raise InputError(
+            f"{name}: got {type(frames).__name__}, expected a numpy array uint8 [T, H, W, 3]"
+        )
+    if frames.dtype != np.uint8:
+        hint = (
+            "; multiply by 255, round and convert"
+            if np.issubdtype(frames.dtype, np.floating)
+            else ""
+        )
+        raise InputError(f"{name}: got dtype {frames.dtype}, expected uint8 (0..255){hint}")
+    if frames.ndim not in (4, 5) or frames.shape[-1] != 3:
+        raise InputError(
+            f"{name}: got shape {list(frames.shape)}, expected [T, H, W, 3] or [B, T, H, W, 3]"
+        )
+    if 0 in frames.shape:
+        raise InputError(
+            f"{name}: got shape {list(frames.shape)}, which holds no pixel; give at least one frame"
+        )
+    return frames
+
+
+def check_latents(latents: object, *, channels: int, name: str = "latents") -> Latents:
+    """Return `latents` if they are finite floats `[t, C, h, w]` or `[B, t, C, h, w]` with `channels` channels.
+
+    Raises:
+        InputError: not a numpy array, another dtype or shape, an empty axis, or a NaN or an infinity.
+    """
+    if not isinstance(latents, np.ndarray):
+        raise InputError(
+            f"{name}: got {type(latents).__name__}, expected a numpy array float [t, C, h, w]"
+        )
+    if latents.dtype not in (np.float16, np.float32, np.float64):
+        raise InputError(f"{name}: got dtype {latents.dtype}, expected float16 or float32")
+    if latents.ndim not in (4, 5) or latents.shape[-3] != channels:
+        raise InputError(
+            f"{name}: got shape {list(latents.shape)}, expected [t, {channels}, h, w] or [B, t, {channels}, h, w]"
+        )
+    if 0 in latents.shape:
+        raise InputError(
+            f"{name}: got shape {list(latents.shape)}, which holds no value; give at least one latent step"
+        )
+    if not np.isfinite(latents).all():
+        bad = int(latents.size - np.isfinite(latents).sum())
+        raise InputError(
+            f"{name}: {bad} of {latents.size} values are NaN or infinite, expected finite numbers"
+        )
+    return latents
+
+
+def pad_frames(frames: Frames, *, frame_multiple: int, size_multiple: int) -> Frames:
+    """Return `frames [..., T, H, W, 3]` with T, H and W rounded up, repeating the last frame, row and column.
+
+        a a b            a a b b b      W: 3 -> 5
+        c c d     ->     c c d d d
+                         c c d d d      H: 2 -> 3
+
+    The same array comes back where nothing is to pad.
+    """
+    *_, t, h, w, _ = frames.shape
+    pad_t, pad_h, pad_w = (
+        round_up(t, frame_multiple) - t,
+        round_up(h, size_multiple) - h,
+        round_up(w, size_multiple) - w,
+    )
+    if not (pad_t or pad_h or pad_w):
+        return frames
+    before = [(0, 0)] * (frames.ndim - 4)
+    return np.pad(frames, [*before, (0, pad_t), (0, pad_h), (0, pad_w), (0, 0)], mode="edge")
+
+
+def chunks(frames: Iterable[Frames], *, chunk_frames: int) -> Iterator[Frames]:
+    """Yield arrays `[chunk_frames, H, W, 3]` from arrays `[n, H, W, 3]` of any n; the last one may be shorter."""
+    held: list[Frames] = []
+    count = 0
+    for group in frames:
+        held.append(group)
+        count += len(group)
+        while count >= chunk_frames:
+            joined = np.concatenate(held) if len(held) > 1 else held[0]
+            yield joined[:chunk_frames]
+            held, count = [joined[chunk_frames:]], count - chunk_frames
+    if count:
+        yield np.concatenate(held) if len(held) > 1 else held[0]

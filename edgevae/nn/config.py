@@ -1,0 +1,104 @@
+"""The configuration of a network: what `config.json` of a checkpoint holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from edgevae.errors import ConfigError
+
+Kind = Literal["image", "video"]
+
+SPATIAL_FACTOR = 8
+"""Pixels per latent cell: three stages, each halving H and W."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeConfig:
+    """The shape of an image or video VAE.
+
+    Channel and block counts are given per resolution, in the order the data meets them:
+
+        encoder   frames -> 1/2 -> 1/4 -> 1/8 -> latents
+        decoder   latents -> 1/8 -> 1/4 -> 1/2 -> frames
+    """
+
+    kind: Kind
+    """video: 4 frames to 1 latent step, causal memory. image: each frame by itself."""
+    encoder_channels: tuple[int, int, int]
+    """Channels at 1/2, 1/4 and 1/8 of the size."""
+    encoder_blocks: tuple[int, int, int]
+    """Residual blocks at 1/2, 1/4 and 1/8; in a video model those at 1/4 and 1/8 have memory."""
+    decoder_channels: tuple[int, int, int]
+    """Channels at 1/8, 1/4 and 1/2 of the size."""
+    decoder_blocks: tuple[int, int, int]
+    """Residual blocks at 1/8, 1/4 and 1/2; in a video model those at 1/8 and 1/4 have memory."""
+    latent_channels: int = 16
+    """C of the latents."""
+    latent_bound: float = 6.0
+    """The decoder's network sees `bound * tanh(z / bound)`, so that no latent can overflow FP16."""
+    latent_mean: tuple[float, ...] | None = None
+    """Mean of the posterior mean per channel over the training data; None until measured."""
+    latent_std: tuple[float, ...] | None = None
+    """Standard deviation of the posterior mean per channel over the training data; None until measured."""
+
+    def __post_init__(self) -> None:
+        counts = (*self.encoder_channels, *self.decoder_channels, self.latent_channels)
+        if min(counts) < 1 or min(*self.encoder_blocks, *self.decoder_blocks) < 0:
+            raise ConfigError(
+                "config: channel counts must be at least 1 and block counts at least 0"
+            )
+        if not self.latent_bound > 0:
+            raise ConfigError(
+                f"config: latent_bound is {self.latent_bound}, expected a number above 0"
+            )
+        for name in ("latent_mean", "latent_std"):
+            values = getattr(self, name)
+            if values is not None and len(values) != self.latent_channels:
+                raise ConfigError(
+                    f"config: {name} has {len(values)} values, expected {self.latent_channels}"
+                )
+
+    @property
+    def temporal_factor(self) -> int:
+        """Frames per latent step."""
+        return 4 if self.kind == "video" else 1
+
+
+_SIZES = {
+    "xs": VaeConfig(
+        kind="video",
+        encoder_channels=(16, 32, 64),
+        encoder_blocks=(1, 1, 2),
+        decoder_channels=(96, 48, 16),
+        decoder_blocks=(2, 2, 1),
+    ),
+    "s": VaeConfig(
+        kind="video",
+        encoder_channels=(32, 64, 96),
+        encoder_blocks=(1, 2, 3),
+        decoder_channels=(128, 64, 32),
+        decoder_blocks=(3, 3, 2),
+    ),
+    "m": VaeConfig(
+        kind="video",
+        encoder_channels=(48, 96, 160),
+        encoder_blocks=(1, 2, 4),
+        decoder_channels=(192, 112, 56),
+        decoder_blocks=(4, 3, 2),
+    ),
+}
+
+PRESETS = tuple(_SIZES)
+"""Names of the sizes that `preset` knows."""
+
+
+def preset(size: str, *, kind: Kind) -> VaeConfig:
+    """Return the configuration of a named size.
+
+    Raises:
+        ConfigError: `size` is not one of `PRESETS`.
+    """
+    if size not in _SIZES:
+        raise ConfigError(f"preset: got {size!r}, expected one of {', '.join(PRESETS)}")
+    return replace(_SIZES[size], kind=kind)

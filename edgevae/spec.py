@@ -1,0 +1,153 @@
+"""What a VAE is, without its weights: factors, state, halo, latent normalisation, and the tensors of its graphs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from edgevae.errors import ConfigError
+
+DType = Literal["uint8", "float16", "float32"]
+Precision = Literal["fp32", "fp16"]
+Role = Literal["encoder", "decoder"]
+
+_DIM = re.compile(r"(?:(?P<times>[1-9]\d*)\*)?(?P<name>[a-z_]+)(?:/(?P<over>[1-9]\d*))?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """One input or output of a graph."""
+
+    name: str
+    """Its name in the graph."""
+    dtype: DType
+    """Its element type."""
+    shape: tuple[int | str, ...]
+    """One entry an axis: a number, or `name`, `N*name` or `name/N` of the sizes batch, height and width (pixels)."""
+
+    def __post_init__(self) -> None:
+        for dim in self.shape:
+            if isinstance(dim, str) and not _DIM.fullmatch(dim):
+                raise ConfigError(
+                    f"tensor {self.name!r}: dimension {dim!r} is not 'name', 'N*name' or 'name/N'"
+                )
+
+    def resolve(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the shape for given sizes.
+
+        Args:
+            sizes: batch, and height and width in pixels, for example `{"batch": 1, "height": 360, "width": 640}`.
+
+        Raises:
+            ConfigError: a name in the shape is not among the sizes, or a division leaves a remainder.
+        """
+        return tuple(
+            dim if isinstance(dim, int) else self._dimension(dim, sizes) for dim in self.shape
+        )
+
+    def _dimension(self, dim: str, sizes: Mapping[str, int]) -> int:
+        match = _DIM.fullmatch(dim)
+        assert match is not None, "checked in __post_init__"
+        name, times, over = match["name"], int(match["times"] or 1), int(match["over"] or 1)
+        if name not in sizes:
+            raise ConfigError(
+                f"tensor {self.name!r}: dimension {dim!r} names no known size; known: {', '.join(sizes)}"
+            )
+        if times * sizes[name] % over:
+            raise ConfigError(
+                f"tensor {self.name!r}: {name}={sizes[name]} is no multiple of {over}; pad it"
+            )
+        return times * sizes[name] // over
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeSpec:
+    """What a runtime needs to know of a VAE; computed from the network's configuration, stored in the bundle."""
+
+    temporal_factor: int
+    """Frames per latent step; 1 for an image model."""
+    spatial_factor: int
+    """Pixels per latent cell, on each side."""
+    latent_channels: int
+    """C of the latents."""
+    encoder_halo_px: int
+    """How far outside a tile of frames its latents can see, in pixels, a multiple of the spatial factor."""
+    decoder_halo_cells: int
+    """How far outside a tile of latents its frames can see, in latent cells."""
+    encoder_state: tuple[TensorSpec, ...]
+    """The causal caches of the encoder, in order; empty for a model without memory."""
+    decoder_state: tuple[TensorSpec, ...]
+    """The causal caches of the decoder, in order; empty for a model without memory."""
+    latent_mean: tuple[float, ...]
+    """Mean of the network's own latents per channel, subtracted in the encoder graph, added in the decoder graph."""
+    latent_std: tuple[float, ...]
+    """Standard deviation of the network's own latents per channel, divided out and multiplied back in the graphs."""
+
+    def __post_init__(self) -> None:
+        for name in ("temporal_factor", "spatial_factor", "latent_channels"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"spec: {name} is {getattr(self, name)}, expected at least 1")
+        for name in ("latent_mean", "latent_std"):
+            values = getattr(self, name)
+            if len(values) != self.latent_channels or not all(map(math.isfinite, values)):
+                raise ConfigError(
+                    f"spec: {name} must be {self.latent_channels} finite numbers, one a latent channel"
+                )
+        if min(self.latent_std) <= 0:
+            raise ConfigError(
+                f"spec: latent_std has {min(self.latent_std)}, expected numbers above 0"
+            )
+
+    @property
+    def compression(self) -> float:
+        """How many values of a clip one latent value stands for: 3 * temporal factor * spatial factor^2 / C."""
+        return 3 * self.temporal_factor * self.spatial_factor**2 / self.latent_channels
+
+    def state(self, role: Role) -> tuple[TensorSpec, ...]:
+        """Return the caches of the encoder or of the decoder."""
+        return self.encoder_state if role == "encoder" else self.decoder_state
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSpec:
+    """One graph of a bundle: its file and its tensors.
+
+    Inputs are the data tensor and then the state; outputs likewise. A state named `x` comes in as `x` and goes out as
+    `x_next`, because an ONNX graph cannot have the same name twice.
+    """
+
+    role: Role
+    """encoder: frames to latents. decoder: latents to frames."""
+    precision: Precision
+    """The arithmetic of the graph; frames are uint8 and latents float32 at its boundary in either."""
+    file: str
+    """The file in the bundle's folder."""
+    chunk_frames: int
+    """T: frames per clip that one call takes or gives; a multiple of the temporal factor."""
+    inputs: tuple[TensorSpec, ...]
+    """The data tensor, then the state."""
+    outputs: tuple[TensorSpec, ...]
+    """The data tensor (and `log_variance` where exported), then the state."""
+
+    @property
+    def data(self) -> TensorSpec:
+        """The input that is not state."""
+        return self.inputs[0]
+
+    @property
+    def state(self) -> tuple[TensorSpec, ...]:
+        """The state inputs; empty for a model without memory."""
+        return self.inputs[1:]
+
+
+def next_name(state: str) -> str:
+    """Return the output's name of the state input `state`."""
+    return f"{state}_next"
+
+
+def with_dtype(tensors: tuple[TensorSpec, ...], dtype: DType) -> tuple[TensorSpec, ...]:
+    """Return the same tensors with another element type."""
+    return tuple(replace(t, dtype=dtype) for t in tensors)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from edgevae.bundle import DIGEST, MANIFEST, Bundle, write_bundle
+from edgevae.errors import IncompatibleError, InputError, IntegrityError
+from edgevae.files import sha256
+from edgevae.runtime.vae import load
+
+
+def rewrite(bundle, change):
+    """Change the manifest of a bundle and give it a valid digest again."""
+    data = json.loads((bundle / MANIFEST).read_text())
+    change(data)
+    text = json.dumps(data)
+    (bundle / MANIFEST).write_text(text)
+    (bundle / DIGEST).write_text(sha256(text.encode()) + "\n")
+
+
+def test_a_bundle_opens_and_every_file_matches_its_digest(tiny_bundle):
+    bundle = Bundle.open(tiny_bundle)
+    assert bundle.manifest.name == "tiny-video"
+    assert bundle.precisions == ("fp32", "fp16")
+    assert set(bundle.manifest.files) | {MANIFEST, DIGEST} == {p.name for p in tiny_bundle.iterdir()}
+    for name in bundle.manifest.files:
+        assert bundle.read(name)
+
+
+def test_a_flipped_byte_anywhere_is_noticed(own_bundle, random):
+    for path in sorted(own_bundle.iterdir()):
+        original = path.read_bytes()
+        for position in {0, len(original) - 1, *random.integers(0, len(original), 20).tolist()}:
+            data = bytearray(original)
+            data[position] ^= 1 << int(random.integers(0, 8))
+            path.write_bytes(data)
+            with pytest.raises(IntegrityError):
+                bundle = Bundle.open(own_bundle)
+                bundle.read(path.name)
+        path.write_bytes(original)
+    assert Bundle.open(own_bundle)
+
+
+def test_a_flipped_byte_in_a_graph_is_refused_before_loading(own_bundle):
+    graph = own_bundle / "encoder.fp32.onnx"
+    data = bytearray(graph.read_bytes())
+    data[len(data) // 2] ^= 1
+    graph.write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"encoder.fp32.onnx: sha256 is .*, expected .*; copy or export"):
+        load(own_bundle)
+
+
+def test_a_missing_or_shorter_file_is_named(own_bundle):
+    graph = own_bundle / "decoder.fp32.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    with pytest.raises(IntegrityError, match=r"decoder.fp32.onnx: \d+ bytes, expected \d+"):
+        load(own_bundle)
+    graph.unlink()
+    with pytest.raises(IntegrityError, match=r"decoder.fp32.onnx: missing"):
+        load(own_bundle)
+
+
+def test_what_is_no_bundle_is_said_to_be_none(tmp_path):
+    with pytest.raises(InputError, match="no such file or folder"):
+        Bundle.open(tmp_path / "none")
+    with pytest.raises(InputError, match="so it is no bundle"):
+        Bundle.open(tmp_path)
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"\x89PNG")
+    with pytest.raises(InputError, match="is a file, expected the folder of a bundle"):
+        Bundle.open(picture)
+
+
+def test_another_format_version_is_incompatible(own_bundle):
+    rewrite(own_bundle, lambda m: m.update(format_version=2))
+    with pytest.raises(IncompatibleError, match="format version 2, this edgevae reads 1"):
+        Bundle.open(own_bundle)
+
+
+def test_an_unknown_key_of_the_manifest_is_incompatible(own_bundle):
+    rewrite(own_bundle, lambda m: m["spec"].update(colour=1))
+    with pytest.raises(IncompatibleError, match="unknown key 'colour'"):
+        Bundle.open(own_bundle)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "unlisted.onnx"])
+def test_a_graph_outside_the_folder_or_the_list_is_refused(own_bundle, name):
+    rewrite(own_bundle, lambda m: m["graphs"][0].update(file=name))
+    with pytest.raises(IncompatibleError, match="is not a listed file of the bundle's own folder"):
+        Bundle.open(own_bundle)
+
+
+def test_writing_over_anything_unasked_is_refused(own_bundle, tmp_path):
+    bundle = Bundle.open(own_bundle)
+    m = bundle.manifest
+    rest = {"checkpoint_sha256": "0", "spec": m.spec, "graphs": (), "edgevae_version": "0"}
+    with pytest.raises(InputError, match="replace it with --overwrite"):
+        write_bundle(own_bundle, {}, name="x", **rest)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="not a bundle"):
+        write_bundle(tmp_path / "folder", {}, name="x", replace=True, **rest)
+    assert write_bundle(own_bundle, {}, name="x", replace=True, **rest).manifest.name == "x"
+
+
+def test_a_precision_that_is_not_there_says_how_to_get_it(tiny_bundle):
+    bundle = Bundle.open(tiny_bundle)
+    graphs = tuple(g for g in bundle.manifest.graphs if g.precision == "fp32")
+    half = replace(bundle, manifest=replace(bundle.manifest, graphs=graphs))
+    assert half.precisions == ("fp32",)
+    with pytest.raises(InputError, match="no encoder in fp16, it has fp32; export with --precision fp16"):
+        half.graph("encoder", "fp16")

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edgevae.errors import ConfigError
+from edgevae.spec import TensorSpec, VaeSpec
+from edgevae.strict import from_dict, to_dict
+
+SPEC = VaeSpec(
+    temporal_factor=4,
+    spatial_factor=8,
+    latent_channels=2,
+    encoder_halo_px=16,
+    decoder_halo_cells=3,
+    encoder_state=(TensorSpec(name="past", dtype="float32", shape=("batch", 6, "height/4", "width/4")),),
+    decoder_state=(),
+    latent_mean=(0.0, 0.5),
+    latent_std=(1.0, 2.0),
+)
+
+
+def test_a_shape_resolves_to_numbers():
+    spec = TensorSpec(name="x", dtype="uint8", shape=("4*batch", "height", "width/8", 3))
+    assert spec.resolve({"batch": 2, "height": 5, "width": 64}) == (8, 5, 8, 3)
+
+
+def test_a_shape_that_does_not_divide_is_refused():
+    with pytest.raises(ConfigError, match="height=30 is no multiple of 4; pad it"):
+        SPEC.encoder_state[0].resolve({"batch": 1, "height": 30, "width": 32})
+
+
+@pytest.mark.parametrize("dim", ["height//2", "2 * height", "-1", "height-1", ""])
+def test_a_dimension_outside_the_grammar_is_refused(dim):
+    with pytest.raises(ConfigError, match="is not 'name'"):
+        TensorSpec(name="x", dtype="uint8", shape=(dim,))
+
+
+def test_a_spec_survives_its_dictionary():
+    assert from_dict(VaeSpec, to_dict(SPEC), where="spec") == SPEC
+
+
+def test_compression_counts_values():
+    assert replace(SPEC, latent_channels=16, latent_mean=(0.0,) * 16, latent_std=(1.0,) * 16).compression == 48
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": 1}, "unknown key 'colour'; expected one of temporal_factor"),
+        ({"temporal_factor": "4"}, "temporal_factor: got '4', expected int"),
+        ({"temporal_factor": True}, "temporal_factor: got True, expected int"),
+        ({"temporal_factor": 0}, "temporal_factor is 0, expected at least 1"),
+        ({"latent_mean": [0.0]}, "latent_mean must be 2 finite numbers"),
+        ({"latent_std": [0.0, 1.0]}, "latent_std has 0.0, expected numbers above 0"),
+        ({"encoder_state": [{"name": "x", "dtype": "float64", "shape": []}]}, r"encoder_state\[0\]: dtype: got 'float64'"),
+        ({"decoder_state": {}}, "decoder_state: got {}, expected a list"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(change, message):
+    with pytest.raises(ConfigError, match=message):
+        from_dict(VaeSpec, {**to_dict(SPEC), **change}, where="spec")
+
+
+def test_a_missing_key_is_named():
+    data = to_dict(SPEC)
+    del data["latent_std"]
+    with pytest.raises(ConfigError, match="spec: key 'latent_std' is missing"):
+        from_dict(VaeSpec, data, where="spec")
