@@ -1,0 +1,102 @@
+"""`edgevae info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgevae.bundle import VERIFICATION, Bundle, is_bundle
+from edgevae.cli.options import json_option, model_argument, print_result
+from edgevae.errors import InputError, UnavailableError
+from edgevae.spec import VaeSpec
+from edgevae.strict import to_dict
+
+
+@click.command(epilog="\b\nExample:\n  edgevae info edgevae-video-xs")
+@model_argument
+@json_option
+def command(model: str, as_json: bool) -> None:
+    """Show what MODEL holds, with every digest checked.
+
+    MODEL is a bundle, a checkpoint (where PyTorch is installed) or the name of a shipped model.
+    """
+    from edgevae.runtime.shipped import locate
+
+    path = locate(model)
+    if is_bundle(path):
+        result, text = _bundle(path)
+    elif (path / "config.json").is_file():
+        result, text = _checkpoint(path)
+    else:
+        kind = "a file" if path.is_file() else "a folder without manifest.json or config.json"
+        raise InputError(
+            f"{model}: is {kind}, expected a bundle, a checkpoint or the name of a shipped model"
+        )
+    print_result(result, as_json=as_json, text=text)
+
+
+def _bundle(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
+    import json
+
+    bundle = Bundle.open(path)
+    contents = {name: bundle.read(name) for name in bundle.manifest.files}
+    manifest = bundle.manifest
+    lines = [
+        f"{manifest.name}  bundle, format {manifest.format_version}, written by edgevae {manifest.edgevae_version}",
+        f"digest     {bundle.digest}",
+        *_spec_lines(manifest.spec),
+    ]
+    for graph in manifest.graphs:
+        entry = manifest.files[graph.file]
+        lines.append(
+            f"{graph.role:<10} {graph.precision}  {graph.chunk_frames} frames a call  "
+            f"{entry.bytes:>9} bytes  {graph.file}"
+        )
+        for tensor, arrow in [
+            *((t, "<-") for t in graph.inputs),
+            *((t, "->") for t in graph.outputs),
+        ]:
+            lines.append(
+                f"           {arrow} {tensor.name:<24} {tensor.dtype:<8} [{', '.join(map(str, tensor.shape))}]"
+            )
+    verification = json.loads(contents[VERIFICATION]) if VERIFICATION in contents else None
+    result = {
+        "kind": "bundle",
+        "digest": bundle.digest,
+        **to_dict(manifest),
+        "verification": verification,
+    }
+    return result, "\n".join(lines)
+
+
+def _checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
+    try:
+        from edgevae.nn import load_checkpoint
+    except ImportError as error:
+        raise UnavailableError(
+            f"{path}: is a checkpoint, and reading it needs PyTorch ({error})"
+        ) from error
+    vae = load_checkpoint(path)
+    count = sum(p.numel() for p in vae.parameters())
+    lines = [
+        f"{path.resolve().name}  checkpoint, {vae.config.kind} VAE, {count} parameters",
+        *_spec_lines(vae.spec),
+    ]
+    result = {
+        "kind": "checkpoint",
+        "parameters": count,
+        "config": to_dict(vae.config),
+        "spec": to_dict(vae.spec),
+    }
+    return result, "\n".join(lines)
+
+
+def _spec_lines(spec: VaeSpec) -> list[str]:
+    return [
+        f"latents    {spec.temporal_factor} frames x {spec.spatial_factor} x {spec.spatial_factor} pixels -> "
+        f"{spec.latent_channels} channels ({spec.compression:g}:1)",
+        f"halo       encoder {spec.encoder_halo_px} px, decoder {spec.decoder_halo_cells} latent cells",
+        f"state      encoder {len(spec.encoder_state)} caches, decoder {len(spec.decoder_state)} caches",
+    ]

@@ -1,0 +1,128 @@
+"""Arguments and options that several commands share, and how MODEL is found."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edgevae.errors import InputError, UnavailableError
+from edgevae.runtime.vae import Vae
+
+F = TypeVar("F", bound=Callable[..., Any])  # Any: click commands take whatever their options are
+
+
+def model_argument(function: F) -> F:
+    """Add MODEL: a bundle, a checkpoint (where PyTorch is installed) or the name of a shipped model."""
+    return click.argument("model", metavar="MODEL")(function)
+
+
+def json_option(function: F) -> F:
+    """Add --json: the result as one JSON line instead of text."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print the result as one line of JSON."
+    )(function)
+
+
+def backend_options(function: F) -> F:
+    """Add --backend, --device, --precision and --threads."""
+    options = (
+        click.option(
+            "--backend",
+            default="auto",
+            show_default=True,
+            help="What runs the graphs: auto or onnxruntime.",
+        ),
+        click.option(
+            "--device", default="auto", show_default=True, help="Where the graphs run: auto or cpu."
+        ),
+        click.option(
+            "--precision", default=None, help="fp32 or fp16; by default the fastest for the device."
+        ),
+        click.option(
+            "--threads",
+            type=click.IntRange(min=1),
+            default=None,
+            help="CPU threads; by default all cores.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def load_model(
+    model: str, *, backend: str, device: str, precision: str | None, threads: int | None
+) -> Vae:
+    """Return the opened model that MODEL stands for.
+
+    Raises:
+        EdgeVaeError: as `edgevae.load`, or `resolve_model`.
+    """
+    from edgevae.runtime.vae import load
+
+    # The runtime refuses a precision that it does not know, with the choices in the message.
+    return load(
+        resolve_model(model), backend=backend, device=device, precision=precision, threads=threads
+    )  # type: ignore[arg-type]
+
+
+def resolve_model(model: str) -> Path:
+    """Return the bundle that MODEL stands for; a checkpoint is exported once, into the cache.
+
+    Raises:
+        InputError: MODEL is no path and no shipped name, or a file, or a folder of something else.
+        UnavailableError: MODEL is a checkpoint and PyTorch is not installed.
+    """
+    from edgevae.bundle import is_bundle
+    from edgevae.runtime.shipped import locate
+
+    path = locate(model)
+    if is_bundle(path) or not (path / "config.json").is_file():
+        if path.is_dir() and not is_bundle(path):
+            raise InputError(
+                f"{model}: holds no manifest.json (a bundle) and no config.json (a checkpoint)"
+            )
+        return path
+    return _exported(path)
+
+
+def _exported(checkpoint: Path) -> Path:
+    """Return the bundle of a checkpoint from the cache, exporting it first where it is not there."""
+    from edgevae.bundle import is_bundle
+    from edgevae.files import cache_folder, sha256
+    from edgevae.version import __version__
+
+    parts = [checkpoint / "config.json", checkpoint / "model.safetensors"]
+    if not parts[1].is_file():
+        raise InputError(
+            f"{checkpoint}: has config.json but no model.safetensors; copy the checkpoint again"
+        )
+    key = sha256(b"".join(p.read_bytes() for p in parts) + __version__.encode())[:16]
+    bundle = cache_folder() / "bundles" / f"{checkpoint.resolve().name}-{key}"
+    if not is_bundle(bundle):
+        try:
+            from edgevae_export.export import export_bundle
+        except ImportError as error:
+            raise UnavailableError(
+                f"{checkpoint}: is a checkpoint, and running one needs PyTorch ({error}); "
+                "export it elsewhere, or install `edgevae[export]`"
+            ) from error
+        click.echo(f"exporting {checkpoint} once, to {bundle}", err=True)
+        export_bundle(
+            checkpoint,
+            bundle,
+            name=checkpoint.resolve().name,
+            step=lambda text: click.echo(f"  {text}", err=True),
+        )
+    return bundle
+
+
+def print_result(result: dict[str, Any], *, as_json: bool, text: str) -> None:  # Any: JSON values
+    """Print a command's result on stdout: one JSON line, or text for people."""
+    click.echo(json.dumps(result) if as_json else text)
+    sys.stdout.flush()

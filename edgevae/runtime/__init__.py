@@ -1,0 +1,1 @@
+"""The runtime: bundles run by backends, without PyTorch."""

@@ -1,0 +1,245 @@
+"""`Vae`: a bundle, loaded: frames to latents to frames."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+import numpy as np
+
+from edgevae.bundle import Bundle
+from edgevae.errors import InputError
+from edgevae.frames import Frames, Latents, check_frames, check_latents, round_up
+from edgevae.runtime import golden, stream
+from edgevae.runtime.session import Choice, Session, choose, open_session
+from edgevae.runtime.shipped import locate
+from edgevae.runtime.stream import StreamState
+from edgevae.spec import Precision, VaeSpec
+
+
+class Vae:
+    """An image or video VAE ready to run; a context manager. Made by `load`.
+
+    Every method takes its state as an argument, so on ONNX Runtime one `Vae` may serve several threads at once, each
+    with streams of its own.
+    """
+
+    def __init__(
+        self, bundle: Bundle, encoder: Session, decoder: Session, *, precision: Precision
+    ) -> None:
+        self._bundle, self._encoder, self._decoder = bundle, encoder, decoder
+        self.precision: Precision = precision
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._bundle.manifest.name
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the bundle's manifest, which stands for every byte of the bundle."""
+        return self._bundle.digest
+
+    @property
+    def spec(self) -> VaeSpec:
+        """Factors, state, halo and normalisation."""
+        return self._bundle.manifest.spec
+
+    @property
+    def backend(self) -> str:
+        """What runs the graphs."""
+        return self._encoder.backend
+
+    @property
+    def device(self) -> str:
+        """Where the graphs run."""
+        return self._encoder.device
+
+    @property
+    def chunk_frames(self) -> int:
+        """T: the frames that one call of a graph takes."""
+        return self._encoder.graph.chunk_frames
+
+    @property
+    def chunk_steps(self) -> int:
+        """t: the latent steps of one chunk."""
+        return self.chunk_frames // self.spec.temporal_factor
+
+    def encode(self, frames: Frames) -> Latents:
+        """Return latents, float32, unit scale, `[t, C, h, w]`.
+
+        Any T, H and W: the clip is padded at its end, bottom and right with its own edge to whole chunks and cells, so
+        t = ceil(T / chunk) * steps per chunk, h = ceil(H / 8), w = ceil(W / 8). `decode` takes T and size to trim.
+
+        Args:
+            frames: uint8 RGB `[T, H, W, 3]`, or `[B, T, H, W, 3]` for `[B, t, C, h, w]`.
+
+        Raises:
+            InputError: another dtype or shape, or an empty clip.
+        """
+        check_frames(frames)
+        *batch, t, h, w, _ = frames.shape
+        state = self.stream(height=h, width=w, batch=batch[0] if batch else 1)
+        parts = []
+        for first in range(0, t, self.chunk_frames):
+            latents, state = self.encode_chunk(
+                frames[..., first : first + self.chunk_frames, :, :, :], state
+            )
+            parts.append(latents)
+        return np.concatenate(parts, axis=-4)
+
+    def decode(
+        self, latents: Latents, *, frames: int | None = None, size: tuple[int, int] | None = None
+    ) -> Frames:
+        """Return frames, uint8 RGB `[T, H, W, 3]`.
+
+        Args:
+            latents: Float `[t, C, h, w]`, unit scale, or `[B, t, C, h, w]` for `[B, T, H, W, 3]`.
+            frames: T of the clip that was encoded; without it all frames that the latents stand for.
+            size: (H, W) of the clip that was encoded; without it 8h x 8w.
+
+        Raises:
+            InputError: another dtype or shape, a value that is not finite, or `frames` or `size` beyond the latents.
+        """
+        check_latents(latents, channels=self.spec.latent_channels)
+        *batch, steps, _, h, w = latents.shape
+        height, width = size or (h * self.spec.spatial_factor, w * self.spec.spatial_factor)
+        count = steps * self.spec.temporal_factor if frames is None else frames
+        self._check_extent(count, height, width, latents_shape=(steps, h, w))
+        latents = _pad_steps(latents, multiple=self.chunk_steps)
+        state = self.stream(height=height, width=width, batch=batch[0] if batch else 1)
+        parts = []
+        for first in range(0, latents.shape[-4], self.chunk_steps):
+            chunk, state = self.decode_chunk(
+                latents[..., first : first + self.chunk_steps, :, :, :], state
+            )
+            parts.append(chunk)
+        return np.concatenate(parts, axis=-4)[..., :count, :, :, :]
+
+    def reconstruct(self, frames: Frames) -> Frames:
+        """Return the frames encoded and decoded, of the same shape.
+
+        Raises:
+            InputError: as `encode`.
+        """
+        check_frames(frames)
+        t, h, w, _ = frames.shape[-4:]
+        return self.decode(self.encode(frames), frames=t, size=(h, w))
+
+    def stream(self, *, height: int, width: int, batch: int = 1) -> StreamState:
+        """Return the state of a stream of frames at its first one.
+
+            state = vae.stream(height=360, width=640)
+            for frames in chunks(camera, chunk_frames=vae.chunk_frames):
+                latents, state = vae.encode_chunk(frames, state)
+
+        Chunk by chunk gives what the whole clip gives, in constant memory.
+
+        Args:
+            height: Of the frames, in pixels; any number.
+            width: Of the frames, in pixels; any number.
+            batch: Streams that run side by side in one call.
+
+        Raises:
+            InputError: a number is below 1.
+        """
+        cell_px = self.spec.spatial_factor
+        return stream.start(
+            self._encoder, self._decoder, batch=batch, height=height, width=width, cell_px=cell_px
+        )
+
+    def encode_chunk(self, frames: Frames, state: StreamState) -> tuple[Latents, StreamState]:
+        """Return the latents of one chunk of frames and the next state; see `stream.encode_chunk`."""
+        return stream.encode_chunk(self._encoder, frames, state, cell_px=self.spec.spatial_factor)
+
+    def decode_chunk(self, latents: Latents, state: StreamState) -> tuple[Frames, StreamState]:
+        """Return the frames of one chunk of latents and the next state; see `stream.decode_chunk`."""
+        spec = self.spec
+        return stream.decode_chunk(
+            self._decoder,
+            latents,
+            state,
+            cell_px=spec.spatial_factor,
+            channels=spec.latent_channels,
+        )
+
+    def close(self) -> None:
+        """Free the graphs; the `Vae` cannot run any more."""
+        self._encoder.close()
+        self._decoder.close()
+
+    def __enter__(self) -> Vae:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_extent(
+        self, frames: int, height: int, width: int, *, latents_shape: tuple[int, int, int]
+    ) -> None:
+        factors = (self.spec.temporal_factor, self.spec.spatial_factor, self.spec.spatial_factor)
+        for name, value, cells, factor in zip(
+            ("frames", "height", "width"),
+            (frames, height, width),
+            latents_shape,
+            factors,
+            strict=True,
+        ):
+            if not 0 < value <= cells * factor:
+                raise InputError(
+                    f"{name}: got {value}, expected 1 to {cells * factor}, which the latents stand for"
+                )
+
+
+def load(
+    model: str | os.PathLike[str],
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    precision: Precision | None = None,
+    threads: int | None = None,
+) -> Vae:
+    """Return the `Vae` of a bundle, its digests and its golden vectors checked.
+
+    Args:
+        model: The folder of a bundle, or the name of a shipped model.
+        backend: `auto` or `onnxruntime`.
+        device: `auto` or `cpu`.
+        precision: `fp32` or `fp16`; by default the fastest that the bundle has for the device.
+        threads: CPU threads for one call; by default one per physical core.
+
+    Raises:
+        InputError: no such bundle, or an unknown name of backend, device or precision.
+        IntegrityError: a file is not the one that was exported.
+        IncompatibleError: the bundle has another format version, or the backend cannot load its graphs.
+        ParityError: the backend does not reproduce the bundle's golden vectors.
+        UnavailableError: the backend or device is not on this machine.
+    """
+    if threads is not None and threads < 1:
+        raise InputError(f"threads: got {threads}, expected at least 1")
+    bundle = Bundle.open(locate(model))
+    choice: Choice = choose(bundle, backend=backend, device=device, precision=precision)
+    encoder = open_session(bundle, "encoder", choice=choice, threads=threads)
+    decoder = open_session(bundle, "decoder", choice=choice, threads=threads)
+    vae = Vae(bundle, encoder, decoder, precision=choice.precision)
+    try:
+        golden.check(vae, bundle)
+    except BaseException:
+        vae.close()
+        raise
+    return vae
+
+
+def _pad_steps(latents: Latents, *, multiple: int) -> Latents:
+    """Return latents `[..., t, C, h, w]` with t rounded up, repeating the last step."""
+    missing = round_up(latents.shape[-4], multiple) - latents.shape[-4]
+    if not missing:
+        return latents
+    return np.concatenate(
+        [latents, np.repeat(latents[..., -1:, :, :, :], missing, axis=-4)], axis=-4
+    )
