@@ -6,12 +6,15 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from edgevae.errors import InputError, UnavailableError
 from edgevae.runtime.vae import Vae
+
+if TYPE_CHECKING:
+    from edgevae.spec import Precision
 
 F = TypeVar("F", bound=Callable[..., Any])  # Any: click commands take whatever their options are
 
@@ -65,10 +68,11 @@ def load_model(
     """
     from edgevae.runtime.vae import load
 
-    # The runtime refuses a precision that it does not know, with the choices in the message.
+    # The runtime refuses a precision that it does not know, and names the choices.
+    chosen = cast("Precision | None", precision)
     return load(
-        resolve_model(model), backend=backend, device=device, precision=precision, threads=threads
-    )  # type: ignore[arg-type]
+        resolve_model(model), backend=backend, device=device, precision=chosen, threads=threads
+    )
 
 
 def resolve_model(model: str) -> Path:

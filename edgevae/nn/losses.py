@@ -38,13 +38,15 @@ def ms_ssim(reconstruction: Tensor, clips: Tensor) -> Tensor:
     while scales < len(_BETAS) and side // 2**scales >= _KERNEL_PX:
         scales += 1
     betas = tuple(b / sum(_BETAS[:scales]) for b in _BETAS[:scales])
-    frames = ((x.flatten(0, 1).float() + 1.0) * 0.5 for x in (reconstruction, clips))
-    value = measure(*frames, data_range=1.0, betas=betas, kernel_size=_KERNEL_PX, normalize="relu")
+    made, source = ((x.flatten(0, 1).float() + 1.0) * 0.5 for x in (reconstruction, clips))
+    value = measure(
+        made, source, data_range=1.0, betas=betas, kernel_size=_KERNEL_PX, normalize="relu"
+    )
     assert isinstance(value, Tensor)
     return value
 
 
 def psnr_db(reconstruction: Tensor, clips: Tensor) -> Tensor:
-    """Return the PSNR of each clip `[B]` in dB, over all its frames, the reconstruction clamped to -1..1 but not rounded."""
+    """Return the PSNR of each clip `[B]` in dB over all its frames; the reconstruction is clamped, but not rounded."""
     error = (reconstruction.float().clamp(-1.0, 1.0) - clips.float()).square().flatten(1).mean(1)
     return 10.0 * torch.log10(4.0 / error.clamp_min(1e-10))

@@ -97,7 +97,7 @@ def decode_chunk(
         InputError: the latents are not those of this stream, not one chunk, or not finite.
     """
     check_latents(latents, channels=channels)
-    *batch, _, _, h, w = latents.shape
+    *batch, steps, _, h, w = latents.shape
     expected = (
         state.batch,
         round_up(state.height, cell_px) // cell_px,
@@ -107,6 +107,9 @@ def decode_chunk(
         raise InputError(
             f"latents: got shape {list(latents.shape)}, expected batch, h and w {list(expected)} of the stream"
         )
+    chunk = int(session.graph.data.resolve({"batch": 1, "height": cell_px, "width": cell_px})[0])
+    if steps != chunk:
+        raise InputError(f"latents: got {steps} latent steps, expected the {chunk} of one chunk")
     frames, caches = session.run(
         _fold(latents, axes=4).astype(np.float32, copy=False), state.decoder
     )

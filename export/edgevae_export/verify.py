@@ -194,7 +194,8 @@ def _stream(
     for first in range(0, len(data), chunk):
         output, *state = module(torch.from_numpy(data[first : first + chunk]), *state)
         parts.append(output.numpy())
-    return np.concatenate(parts)
+    # PyTorch may give channels-last memory, which safetensors 0.8 writes as if it were not.
+    return np.ascontiguousarray(np.concatenate(parts))
 
 
 def _onnx_run(model: bytes, graph: GraphSpec) -> Run:

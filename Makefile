@@ -1,0 +1,58 @@
+# edgevae: every target does its own set-up in .venv; it needs Python (3.10 or later) and make.
+#
+#   make demo    export the shipped model, run it on a clip without PyTorch, measure it against PyTorch, picture it
+#   make test    lint, types, layers, documentation, all tests; what CI runs
+#   make docs    write docs/cli.md from --help
+#   make assets  write the tiny models of the tests again
+#   make clean   remove what these targets made
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(BIN)/python
+# TensorRT-RTX's builder needs no GPU: it checks every graph in CI. It has no wheel for other systems than Linux x86-64.
+BUILDER := $(shell [ "$$(uname -sm)" = "Linux x86_64" ] && echo ,tensorrt-rtx)
+EXTRAS := cpu,video,train,export,bench,dev$(BUILDER)
+
+.PHONY: demo test check docs assets clean test-310
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --constraint constraints.txt torch
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	touch $@
+
+# Any import of PyTorch fails in these processes, so that what they do is done without it.
+WITHOUT_TORCH := $(RUN) -c "import sys; sys.modules['torch'] = None; from edgevae.cli import main; main()"
+CLIP := edgevae/clips/flower.mp4
+
+demo: $(VENV)/ready
+	@mkdir -p demo
+	$(BIN)/edgevae export edgevae-video-xs -o demo/bundle --overwrite
+	$(WITHOUT_TORCH) encode demo/bundle $(CLIP) -o demo/flower.safetensors --overwrite
+	$(WITHOUT_TORCH) decode demo/bundle demo/flower.safetensors -o demo/flower.mp4 --overwrite
+	$(BIN)/edgevae benchmark demo/bundle --video $(CLIP) --against edgevae-video-xs \
+	  --picture demo/flower.png --output demo/benchmark.json
+	@echo "Look at demo/flower.png (source, reconstruction, difference) and demo/flower.mp4."
+
+check: $(VENV)/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check test-310
+	$(RUN) -m pytest -n 2 --dist loadfile
+
+# The runtime on Python 3.10, which JetPack 6 has; skipped, and said so, where it is not installed.
+test-310: $(VENV)/ready
+	@sh tests/python310.sh
+
+docs: $(VENV)/ready
+	$(RUN) docs/make_cli.py
+
+assets: $(VENV)/ready
+	$(RUN) tests/assets/make_bundles.py
+
+clean:
+	rm -rf $(VENV) $(VENV)-310 demo

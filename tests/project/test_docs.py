@@ -1,0 +1,51 @@
+"""The documentation says what is true."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_command_reference_is_what_help_says():
+    result = subprocess.run(
+        [sys.executable, "docs/make_cli.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_to_files_of_the_project_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_python_code_of_the_readme_runs(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert blocks, "the README shows no Python"
+    monkeypatch.chdir(ROOT)
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_commands_of_the_readme_exist():
+    from edgevae.cli import COMMANDS
+
+    used = set(re.findall(r"^edgevae ([a-z-]+)", (ROOT / "README.md").read_text(), re.M))
+    assert used
+    assert used <= set(COMMANDS)
+
+
+def test_the_architecture_page_names_every_module_folder():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for folder in ("runtime", "video", "nn", "training", "cli"):
+        for path in sorted((ROOT / "edgevae" / folder).glob("*.py")):
+            if path.name != "__init__.py":
+                assert path.name in text, f"docs/architecture.md does not name {folder}/{path.name}"

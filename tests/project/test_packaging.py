@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("hatchling", reason="hatchling is in the dev extra")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> list[str]:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as archive:
+        return archive.namelist()
+
+
+def test_a_wheel_puts_only_our_three_packages_into_site_packages(wheel):
+    tops = {name.split("/")[0] for name in wheel}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"edgevae", "edgevae_export", "edgevae_bench"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "edgevae/py.typed",
+        "edgevae/clips/flower.mp4",
+        "edgevae/models/edgevae-video-xs/bundle/manifest.json",
+        "edgevae/models/edgevae-video-xs/checkpoint/model.safetensors",
+        "edgevae_export/frames.safetensors",
+    ],
+)
+def test_a_wheel_has_what_the_package_needs_at_run_time(wheel, name):
+    assert name in wheel
