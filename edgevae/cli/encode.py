@@ -1,0 +1,60 @@
+"""`edgevae encode`: a clip to a latents file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from edgevae.cli.clips import damage_option, output_options, print_clip, progress_bar, sound_option
+from edgevae.cli.options import backend_options, json_option, load_model, model_argument
+
+
+@click.command(
+    epilog="\b\nExample:\n  edgevae encode edgevae-video-xs clip.mp4 -o clip.safetensors"
+)
+@model_argument
+@click.argument("clip", metavar="CLIP", type=click.Path(path_type=Path))
+@output_options("LATENTS")
+@click.option(
+    "--latents-dtype",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    show_default=True,
+    help="How the latents are stored; float16 keeps 11 bits.",
+)
+@sound_option
+@damage_option
+@backend_options
+@json_option
+def command(
+    model: str,
+    clip: Path,
+    output: Path,
+    overwrite: bool,
+    latents_dtype: Literal["float16", "float32"],
+    sound: bool,
+    allow_damaged: bool,
+    as_json: bool,
+    **backend: Any,  # Any: the options of load_model
+) -> None:
+    """Encode CLIP, a video or image, to LATENTS, a safetensors file.
+
+    MODEL is a bundle, a checkpoint (where PyTorch is installed) or the name of a shipped model. The file has all that
+    is needed to decode the clip: size, timestamps, sound, and the digest of the bundle.
+    """
+    from edgevae.video import encode_file
+
+    with load_model(model, **backend) as vae, progress_bar("encode") as progress:
+        result = encode_file(
+            vae,
+            clip,
+            output,
+            dtype=latents_dtype,
+            sound=sound,
+            overwrite=overwrite,
+            allow_damaged=allow_damaged,
+            progress=progress,
+        )
+    print_clip(result, as_json=as_json)

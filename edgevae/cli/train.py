@@ -1,0 +1,95 @@
+"""`edgevae train`: train a network on a folder of videos or images, or continue a run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgevae.errors import InputError
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command(name="train", short_help="Train a network on videos or images.")
+@click.argument("data", required=False)
+@click.option("-o", "--output", metavar="RUN", type=_FOLDER, help="Folder of the new run.")
+@click.option(
+    "--resume", metavar="RUN", type=_FOLDER, help="Continue this run, instead of DATA and -o."
+)
+@click.option(
+    "--config",
+    metavar="JSON",
+    type=_FOLDER,
+    help="A recipe, or the train.json of a run, to start from.",
+)
+@click.option(
+    "--val", metavar="FOLDER", help="Validation data; without it a tenth of the files is held out."
+)
+@click.option("--preset", metavar="SIZE", help="Size of the network: xs, s or m.")
+@click.option("--kind", type=click.Choice(["video", "image"]), help="What the network is for.")
+@click.option("--steps", type=int, help="Optimiser steps of the whole run.")
+@click.option("--batch-clips", type=int, help="Clips of one step.")
+@click.option("--crop-px", type=int, help="Side of a training clip, in pixels.")
+@click.option("--clip-frames", type=int, help="Frames of a training clip.")
+@click.option("--learning-rate", type=float, help="Peak learning rate.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "bf16"]), help="Arithmetic; bf16 pays on a GPU."
+)
+@click.option("--seed", type=int, help="Decides weights, samples and noise.")
+@click.option("--cache-mib", type=int, help="Memory for decoded frames.")
+@click.option("--max-minutes", type=float, help="Stop cleanly after this time; --resume continues.")
+@click.option("--tensorboard", is_flag=True, help="Log to TensorBoard as well as to metrics.csv.")
+def command(
+    data: str | None,
+    output: Path | None,
+    resume: Path | None,
+    config: Path | None,
+    val: str | None,
+    max_minutes: float | None,
+    tensorboard: bool,
+    **overrides: Any,  # Any: the values of a run, which TrainConfig checks
+) -> None:
+    """Train on DATA, a folder of videos and images, and print the folder of the checkpoint.
+
+    DATA may also be procedural or moving-digits: clips that edgevae makes itself. What is not given as an option
+    comes from --config, or else has its default; RUN/train.json has all of it. Ctrl-C stops cleanly.
+
+    \b
+    Example:
+      edgevae train clips/ -o runs/first --preset xs --steps 4000
+      edgevae train --resume runs/first
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if resume is not None:
+        _refuse_beside_resume(data=data, output=output, config=config, val=val, **given)
+    elif data is None or output is None:
+        raise InputError(
+            "train: expected DATA and -o RUN, or --resume RUN; see edgevae train --help"
+        )
+    # Threads that spin while they wait make a step 4 times slower where another process shares the cores. Set before
+    # PyTorch is loaded, which reads it once.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from edgevae.training import fit
+    from edgevae.training.config import TrainConfig, load_train_config
+
+    session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
+    if resume is not None:
+        click.echo(fit.resume(resume, session=session))
+        return
+    assert data is not None
+    assert output is not None
+    chosen = replace(load_train_config(config) if config else TrainConfig(), **given)
+    click.echo(fit.start(chosen, data, run=output, val=val, session=session))
+
+
+def _refuse_beside_resume(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            shown = "DATA" if name == "data" else f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"train: --resume continues the run as it was begun; leave out {shown}"
+            )

@@ -1,0 +1,164 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from edgevae.cli import main
+
+H264 = {"codec": "libx264", "pixel_format": "yuv420p", "options": {"crf": "20"}}
+
+
+class Result(NamedTuple):
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def edgevae(tmp_path, monkeypatch, capsys):
+    """A function that runs a command in the test's folder."""
+
+    def run(*words):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["edgevae", *map(str, words)])
+        try:
+            main()
+        except SystemExit as stop:
+            return Result(int(stop.code or 0), *capsys.readouterr())
+        return Result(0, *capsys.readouterr())
+
+    return run
+
+
+def test_encode_and_decode_say_on_stdout_what_they_did(
+    edgevae, tiny_bundle, make_clip, frames, tmp_path
+):
+    make_clip("clip.mp4", frames, sound="aac", **H264)
+
+    encoded = edgevae("encode", tiny_bundle, "clip.mp4", "-o", "clip.safetensors")
+    decoded = edgevae("decode", tiny_bundle, "clip.safetensors", "-o", "decoded.mkv", "--json")
+
+    assert encoded.returncode == decoded.returncode == 0, encoded.stderr + decoded.stderr
+    assert encoded.stdout.startswith("clip.safetensors: 12 frames 64x48, ")
+    assert "bit/pixel" in encoded.stdout
+    result = json.loads(decoded.stdout)
+    assert (result["frames"], result["width_px"], result["height_px"]) == (12, 64, 48)
+    assert result["output_bytes"] == (tmp_path / "decoded.mkv").stat().st_size
+
+
+def test_reconstruct_lossless_is_what_the_model_gives(
+    edgevae, tiny_bundle, make_clip, frames, read, tmp_path
+):
+    from edgevae.runtime.vae import load
+
+    make_clip("clip.mkv", frames)
+
+    result = edgevae("reconstruct", tiny_bundle, "clip.mkv", "-o", "kept.mkv", "--lossless")
+
+    assert result.returncode == 0, result.stderr
+    assert "PSNR" in result.stdout
+    with load(tiny_bundle) as vae:
+        assert np.array_equal(read(tmp_path / "kept.mkv")[0], vae.reconstruct(frames))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["clip.mp4", "-o", "clip.safetensors"], "clip.safetensors: exists"),
+        (["none.mp4", "-o", "new"], "none.mp4: cannot be opened (No such file or directory)"),
+        (["text.mp4", "-o", "new"], "text.mp4: not a video that can be read"),
+        (["cut.mkv", "-o", "new"], "cut.mkv: truncated"),
+    ],
+)
+def test_encode_refuses_bad_input_with_one_line_and_exit_code_2(
+    edgevae, tiny_bundle, make_clip, frames, tmp_path, words, message
+):
+    make_clip("clip.mp4", frames)
+    cut = make_clip("cut.mkv", frames)
+    cut.write_bytes(cut.read_bytes()[:-9000])
+    (tmp_path / "text.mp4").write_text("words " * 100)
+    (tmp_path / "clip.safetensors").touch()
+    before = sorted(tmp_path.iterdir())
+
+    result = edgevae("encode", tiny_bundle, *words)
+
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_damage_that_is_allowed_is_a_warning(edgevae, tiny_bundle, make_clip, frames):
+    cut = make_clip("cut.mkv", frames)
+    cut.write_bytes(cut.read_bytes()[:-9000])
+
+    result = edgevae("encode", tiny_bundle, "cut.mkv", "-o", "new", "--allow-damaged")
+
+    assert result.returncode == 0
+    assert "edgevae: cut.mkv: truncated" in result.stderr
+
+
+def test_latents_of_another_bundle_are_exit_code_4(
+    edgevae, tiny_bundle, tiny_image_bundle, make_clip, frames
+):
+    make_clip("clip.mp4", frames)
+    edgevae("encode", tiny_bundle, "clip.mp4", "-o", "clip.safetensors")
+
+    result = edgevae("decode", tiny_image_bundle, "clip.safetensors", "-o", "decoded.mp4")
+
+    assert result.returncode == 4
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["encode", "decode", "reconstruct"])
+def test_help_has_an_example_and_hyphenated_options(edgevae, name):
+    result = edgevae(name, "--help")
+
+    assert result.returncode == 0
+    assert f"edgevae {name} " in result.stdout.split("Example:")[1]
+    assert "_" not in result.stdout
+
+
+STOPPED = """
+import sys, time
+from pathlib import Path
+from edgevae.runtime.vae import load
+from edgevae.video import reconstruct_file
+
+def wait(done, expected):
+    if done == 40:
+        print(done, flush=True)
+        time.sleep(100)
+
+with load(sys.argv[1]) as vae:
+    reconstruct_file(vae, Path("clip.mkv"), Path("kept.mkv"), progress=wait)
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_reconstruction_leaves_no_file_at_the_final_name(
+    tiny_bundle, make_clip, make_frames, tmp_path, stop
+):
+    make_clip("clip.mkv", make_frames(60, 48, 64))
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(tiny_bundle)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"40\n"
+    os.kill(process.pid, stop)
+    process.communicate(timeout=60)
+
+    assert process.returncode != 0
+    left = [p.name for p in tmp_path.iterdir() if p.name != "clip.mkv"]
+    assert left == [] if stop == signal.SIGINT else "kept.mkv" not in left
