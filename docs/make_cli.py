@@ -14,7 +14,11 @@ TARGET = Path(__file__).parent / "cli.md"
 
 def reference() -> str:
     """Return the whole page."""
-    parts = ["# Command line\n", "Written by `make docs` from `--help`; do not edit.\n", _block("edgevae", group)]
+    parts = [
+        "# Command line\n",
+        "Written by `make docs` from `--help`; do not edit.\n",
+        _block("edgevae", group),
+    ]
     context = click.Context(group, info_name="edgevae")
     for name in COMMANDS:
         command = group.get_command(context, name)
@@ -32,7 +36,11 @@ def main() -> None:
     """Write the page, or leave with 1 where it differs and `--check` is given."""
     text = reference()
     if "--check" in sys.argv[1:]:
-        sys.exit(0 if TARGET.is_file() and TARGET.read_text() == text else "docs/cli.md is stale: run `make docs`")
+        sys.exit(
+            0
+            if TARGET.is_file() and TARGET.read_text() == text
+            else "docs/cli.md is stale: run `make docs`"
+        )
     TARGET.write_text(text)
 
 

@@ -50,7 +50,7 @@ def backend_options(function: F) -> F:
             "--threads",
             type=click.IntRange(min=1),
             default=None,
-            help="CPU threads; by default all cores.",
+            help="CPU threads; by default one per physical core.",
         ),
     )
     for option in reversed(options):

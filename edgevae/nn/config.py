@@ -35,6 +35,8 @@ class VaeConfig:
     """Residual blocks at 1/8, 1/4 and 1/2; in a video model those at 1/8 and 1/4 have memory."""
     latent_channels: int = 16
     """C of the latents."""
+    linear_kernel: int = 3
+    """Latent cells, on each side, that the decoder's linear path sees: 1, or 3 to take in the neighbours."""
     latent_bound: float = 6.0
     """The decoder's network sees `bound * tanh(z / bound)`, so that no latent can overflow FP16."""
     latent_mean: tuple[float, ...] | None = None
@@ -48,6 +50,8 @@ class VaeConfig:
             raise ConfigError(
                 "config: channel counts must be at least 1 and block counts at least 0"
             )
+        if self.linear_kernel not in (1, 3):
+            raise ConfigError(f"config: linear_kernel is {self.linear_kernel}, expected 1 or 3")
         if not self.latent_bound > 0:
             raise ConfigError(
                 f"config: latent_bound is {self.latent_bound}, expected a number above 0"

@@ -41,7 +41,7 @@ class Decoder(nn.Module):
         )
         self.head = conv(c3, 12)
         patch = 3 * config.temporal_factor * SPATIAL_FACTOR**2
-        self.linear = nn.Conv2d(config.latent_channels, patch, 1)
+        self.linear = nn.Conv2d(config.latent_channels, patch, config.linear_kernel)
         self.linear_shuffle = nn.PixelShuffle(SPATIAL_FACTOR // 2)
 
     def forward(
@@ -50,9 +50,19 @@ class Decoder(nn.Module):
         """Return frames and the next state."""
         bounded = self.latent_bound * torch.tanh(latents / self.latent_bound)
         features, state = self.network(torch.relu(self.stem(bounded)), state, steps_per_clip)
-        linear = self.linear_shuffle(self.linear(bounded))  # [B*t, T*12, H/2, W/2]
+        around = repeat_edges(bounded) if self.linear.kernel_size != (1, 1) else bounded
+        linear = self.linear_shuffle(self.linear(around))  # [B*t, T*12, H/2, W/2]
         _, _, h, w = linear.shape
         return interleave(self.head(features) + linear.reshape(-1, 12, h, w)), state
+
+
+def repeat_edges(x: Tensor) -> Tensor:
+    """Return `[N, C, H+2, W+2]`: the first and last row and column of `[N, C, H, W]` repeated, by plain copies.
+
+    Zeros there would mean the average latent, which is far from what its neighbours say.
+    """
+    rows = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
+    return torch.cat([rows[:, :, :, :1], rows, rows[:, :, :, -1:]], 3)
 
 
 def interleave(packed: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def decoder_halo_cells(decoder: Decoder) -> int:
             halo_px = round_up(halo_px, scale) + scale * _reach(layer.conv_low)
         else:
             halo_px += scale * sum(_reach(m) for m in layer.modules() if isinstance(m, nn.Conv2d))
-    return halo_px // scale + _reach(decoder.stem)
+    return max(halo_px // scale + _reach(decoder.stem), decoder.linear.kernel_size[0] // 2)
 
 
 def encoder_state(encoder: Encoder) -> tuple[TensorSpec, ...]:

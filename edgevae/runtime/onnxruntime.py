@@ -47,6 +47,8 @@ class OnnxRuntimeSession:
         options.log_severity_level = (
             3  # errors only: warnings on these graphs speak of our own float16 casts
         )
+        # Idle threads of one graph would spin on the cores that the other graph needs: 1.7x slower decoding.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
         try:

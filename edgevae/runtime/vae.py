@@ -220,8 +220,11 @@ def load(
         ParityError: the backend does not reproduce the bundle's golden vectors.
         UnavailableError: the backend or device is not on this machine.
     """
-    if threads is not None and threads < 1:
-        raise InputError(f"threads: got {threads}, expected at least 1")
+    cores = os.cpu_count() or 1
+    if threads is not None and not 1 <= threads <= cores:
+        raise InputError(
+            f"threads: got {threads}, expected 1 to {cores}, the cores of this machine"
+        )
     bundle = Bundle.open(locate(model))
     choice: Choice = choose(bundle, backend=backend, device=device, precision=precision)
     encoder = open_session(bundle, "encoder", choice=choice, threads=threads)

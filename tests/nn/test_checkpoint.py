@@ -31,7 +31,9 @@ def test_half_a_checkpoint_is_half_as_large_and_loads_as_float32(tiny_checkpoint
 def test_an_unknown_config_key_is_named(own_checkpoint):
     path = own_checkpoint / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "chanels": 3}))
-    with pytest.raises(ConfigError, match="config.json: unknown key 'chanels'; expected one of kind"):
+    with pytest.raises(
+        ConfigError, match="config.json: unknown key 'chanels'; expected one of kind"
+    ):
         load_checkpoint(own_checkpoint)
 
 

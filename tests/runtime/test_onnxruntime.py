@@ -36,16 +36,22 @@ def test_the_initial_state_is_zero_and_of_the_graphs_shape(encoder):
         assert not any(t.any() for t in state.tensors.values())
 
 
-@pytest.mark.parametrize("data", [np.zeros((4, 8, 8, 3), np.float32), np.zeros((1, 4, 8, 8, 3), np.uint8), [1]])
+@pytest.mark.parametrize(
+    "data", [np.zeros((4, 8, 8, 3), np.float32), np.zeros((1, 4, 8, 8, 3), np.uint8), [1]]
+)
 def test_data_of_another_type_is_refused_before_the_backend_sees_it(encoder, data):
     with OnnxRuntimeSession(*encoder) as session:
         state = session.initial_state(batch=1, height_px=8, width_px=8)
-        with pytest.raises(InputError, match="frames: got .*, expected a numpy array uint8 of 4 axes"):
+        with pytest.raises(
+            InputError, match="frames: got .*, expected a numpy array uint8 of 4 axes"
+        ):
             session.run(data, state)
 
 
 def test_a_file_that_is_no_graph_is_incompatible(encoder):
-    with pytest.raises(IncompatibleError, match=r"encoder.fp32.onnx: onnxruntime .* cannot load it"):
+    with pytest.raises(
+        IncompatibleError, match=r"encoder.fp32.onnx: onnxruntime .* cannot load it"
+    ):
         OnnxRuntimeSession(b"not a graph", encoder[1])
 
 

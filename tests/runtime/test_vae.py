@@ -15,7 +15,9 @@ from edgevae.files import sha256
 
 @pytest.fixture(params=["video", "image"])
 def vae(request, tiny_bundle, tiny_image_bundle):
-    with edgevae.load({"video": tiny_bundle, "image": tiny_image_bundle}[request.param], threads=1) as vae:
+    with edgevae.load(
+        {"video": tiny_bundle, "image": tiny_image_bundle}[request.param], threads=1
+    ) as vae:
         yield vae
 
 
@@ -32,7 +34,12 @@ def test_any_clip_round_trips_in_shape(vae, noise, t, size):
     latents = vae.encode(frames)
     chunk = vae.chunk_frames
     assert latents.dtype == np.float32
-    assert latents.shape == (-(-t // chunk) * vae.chunk_steps, 4, -(-size[0] // 8), -(-size[1] // 8))
+    assert latents.shape == (
+        -(-t // chunk) * vae.chunk_steps,
+        4,
+        -(-size[0] // 8),
+        -(-size[1] // 8),
+    )
     assert vae.decode(latents, frames=t, size=size).shape == frames.shape
     again = vae.reconstruct(frames)
     assert again.shape == frames.shape
@@ -95,7 +102,10 @@ def test_one_vae_serves_many_threads(video, noise):
 
 def test_fp16_graphs_agree_with_fp32_ones(tiny_bundle, noise):
     frames = noise(8, 32, 32, 3)
-    with edgevae.load(tiny_bundle, precision="fp32") as one, edgevae.load(tiny_bundle, precision="fp16") as other:
+    with (
+        edgevae.load(tiny_bundle, precision="fp32") as one,
+        edgevae.load(tiny_bundle, precision="fp16") as other,
+    ):
         assert (one.precision, other.precision) == ("fp32", "fp16")
         np.testing.assert_allclose(one.encode(frames), other.encode(frames), atol=2e-2)
 
@@ -108,17 +118,45 @@ def test_float16_latents_are_taken(video, noise):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda v: v.encode(np.zeros((4, 8, 8, 3), np.float32)), "got dtype float32, expected uint8"),
+        (
+            lambda v: v.encode(np.zeros((4, 8, 8, 3), np.float32)),
+            "got dtype float32, expected uint8",
+        ),
         (lambda v: v.encode(np.zeros((0, 8, 8, 3), np.uint8)), "holds no pixel"),
-        (lambda v: v.decode(np.full((1, 4, 1, 1), np.nan, np.float32)), "4 of 4 values are NaN or infinite"),
+        (
+            lambda v: v.decode(np.full((1, 4, 1, 1), np.nan, np.float32)),
+            "4 of 4 values are NaN or infinite",
+        ),
         (lambda v: v.decode(np.zeros((1, 9, 1, 1), np.float32)), r"expected \[t, 4, h, w\]"),
-        (lambda v: v.decode(np.zeros((1, 4, 1, 1), np.float32), frames=5), "frames: got 5, expected 1 to 4"),
-        (lambda v: v.decode(np.zeros((1, 4, 1, 1), np.float32), size=(9, 8)), "height: got 9, expected 1 to 8"),
+        (
+            lambda v: v.decode(np.zeros((1, 4, 1, 1), np.float32), frames=5),
+            "frames: got 5, expected 1 to 4",
+        ),
+        (
+            lambda v: v.decode(np.zeros((1, 4, 1, 1), np.float32), size=(9, 8)),
+            "height: got 9, expected 1 to 8",
+        ),
         (lambda v: v.stream(height=0, width=8), "height: got 0, expected at least 1"),
-        (lambda v: v.encode_chunk(np.zeros((5, 8, 8, 3), np.uint8), v.stream(height=8, width=8)), "at most the 4"),
-        (lambda v: v.encode_chunk(np.zeros((4, 8, 9, 3), np.uint8), v.stream(height=8, width=8)), "of the stream"),
-        (lambda v: v.decode_chunk(np.zeros((1, 4, 2, 1), np.float32), v.stream(height=8, width=8)), "of the stream"),
-        (lambda v: v.decode_chunk(np.zeros((2, 4, 1, 1), np.float32), v.stream(height=8, width=8)), "2 latent steps"),
+        (
+            lambda v: v.encode_chunk(np.zeros((5, 8, 8, 3), np.uint8), v.stream(height=8, width=8)),
+            "at most the 4",
+        ),
+        (
+            lambda v: v.encode_chunk(np.zeros((4, 8, 9, 3), np.uint8), v.stream(height=8, width=8)),
+            "of the stream",
+        ),
+        (
+            lambda v: v.decode_chunk(
+                np.zeros((1, 4, 2, 1), np.float32), v.stream(height=8, width=8)
+            ),
+            "of the stream",
+        ),
+        (
+            lambda v: v.decode_chunk(
+                np.zeros((2, 4, 1, 1), np.float32), v.stream(height=8, width=8)
+            ),
+            "2 latent steps",
+        ),
     ],
 )
 def test_unusable_input_never_reaches_the_backend(video, call, message):
@@ -131,10 +169,19 @@ def test_unusable_input_never_reaches_the_backend(video, call, message):
     [
         ({"backend": "tensorrt"}, UnavailableError, "backend='tensorrt'"),
         ({"device": "cuda"}, UnavailableError, "device='cuda'"),
-        ({"backend": "caffe"}, InputError, "backend: got 'caffe', expected one of auto, onnxruntime"),
+        (
+            {"backend": "caffe"},
+            InputError,
+            "backend: got 'caffe', expected one of auto, onnxruntime",
+        ),
         ({"device": "tpu"}, InputError, "device: got 'tpu', expected one of auto, cpu"),
         ({"precision": "int8"}, InputError, "precision: got 'int8', expected fp32 or fp16"),
-        ({"threads": 0}, InputError, "threads: got 0, expected at least 1"),
+        ({"threads": 0}, InputError, "threads: got 0, expected 1 to"),
+        (
+            {"threads": 100_000},
+            InputError,
+            "threads: got 100000, expected 1 to .*, the cores of this machine",
+        ),
     ],
 )
 def test_what_cannot_be_had_is_an_error_not_a_fallback(tiny_bundle, options, error, message):
@@ -143,7 +190,9 @@ def test_what_cannot_be_had_is_an_error_not_a_fallback(tiny_bundle, options, err
 
 
 def test_an_unknown_model_lists_what_there_is():
-    with pytest.raises(InputError, match="no such path and no shipped model; expected a bundle folder or one of: "):
+    with pytest.raises(
+        InputError, match="no such path and no shipped model; expected a bundle folder or one of: "
+    ):
         edgevae.load("edgevae-video-zz")
 
 
@@ -161,7 +210,10 @@ def test_a_backend_that_does_not_reproduce_the_golden_vectors_is_refused(own_bun
     text = json.dumps(manifest).encode()
     (own_bundle / MANIFEST).write_bytes(text)
     (own_bundle / DIGEST).write_text(sha256(text) + "\n")
-    with pytest.raises(ParityError, match=r"golden latents differ by 0.01 on onnxruntime cpu fp32, expected at most 0.001"):
+    with pytest.raises(
+        ParityError,
+        match=r"golden latents differ by 0.01 on onnxruntime cpu fp32, expected at most 0.001",
+    ):
         edgevae.load(own_bundle)
 
 

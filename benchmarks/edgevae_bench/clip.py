@@ -1,0 +1,137 @@
+"""The frames that a benchmark runs on: the beginning of a video file, in chunks, in constant memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgevae.errors import InputError
+from edgevae.frames import Frames, chunks
+
+MAX_SIDE_PX = 8192
+"""The largest height or width to resize to; a frame of 8192x8192 takes 200 MB."""
+
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """Which frames, described so that another process can read the same."""
+
+    path: str
+    """A video file or a still image."""
+    max_frames: int | None
+    """How many frames from the start; None for all."""
+    size_px: tuple[int, int] | None = None
+    """(H, W) that every frame is resized to; None keeps the file's."""
+
+    def __post_init__(self) -> None:
+        if self.max_frames is not None and self.max_frames < 1:
+            raise InputError(f"{self.path}: got {self.max_frames} frames, expected at least 1")
+        if self.size_px is not None and not all(1 <= side <= MAX_SIDE_PX for side in self.size_px):
+            raise InputError(
+                f"{self.path}: got height and width {list(self.size_px)}, expected 1 to {MAX_SIDE_PX} pixels each"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFacts:
+    """The frames that were used."""
+
+    name: str
+    """Of the file."""
+    sha256: str
+    """Of the file."""
+    source_height_px: int
+    """Of the frames in the file."""
+    source_width_px: int
+    """Of the frames in the file."""
+    height_px: int
+    """Of the frames that were measured."""
+    width_px: int
+    """Of the frames that were measured."""
+    timed_frames: int
+    """Frames at the start of the clip that the clock ran over, again and again."""
+    quality_frames: int
+    """Frames at the start of the clip that were reconstructed and compared."""
+
+
+def parts(
+    clip: Clip, *, chunk_frames: int, notes: list[str] | None = None
+) -> Generator[Frames, None, None]:
+    """Yield uint8 RGB `[chunk_frames, H, W, 3]`; the last one may be shorter.
+
+    Args:
+        clip: Which frames.
+        chunk_frames: Of one part.
+        notes: Where to add what the reader assumed or lost.
+
+    Raises:
+        MediaError: the file is missing, no video, or damaged.
+    """
+    yield from chunks(_groups(clip, notes if notes is not None else []), chunk_frames=chunk_frames)
+
+
+def facts(
+    clip: Clip, *, size_px: tuple[int, int], timed_frames: int, quality_frames: int
+) -> ClipFacts:
+    """Return what the report says of the clip.
+
+    Args:
+        clip: Which frames.
+        size_px: (H, W) of the frames that were measured.
+        timed_frames: How many the clock ran over.
+        quality_frames: How many were compared.
+    """
+    from edgevae.video.reader import open_video
+
+    with open_video(clip.path) as video:
+        source_px = video.info.height_px, video.info.width_px
+    return ClipFacts(
+        name=Path(clip.path).name,
+        sha256=_digest(Path(clip.path)),
+        source_height_px=source_px[0],
+        source_width_px=source_px[1],
+        height_px=size_px[0],
+        width_px=size_px[1],
+        timed_frames=timed_frames,
+        quality_frames=quality_frames,
+    )
+
+
+def _groups(clip: Clip, notes: list[str]) -> Iterator[Frames]:
+    from edgevae.video.reader import open_video
+
+    left = clip.max_frames
+    with open_video(clip.path) as video:
+        for frames, _ in video:
+            kept = frames if left is None else frames[:left]
+            yield kept if clip.size_px is None else _resize(kept, clip.size_px)
+            left = None if left is None else left - len(kept)
+            if left == 0:
+                break
+        notes += video.notes
+
+
+def _resize(frames: Frames, size_px: tuple[int, int]) -> Frames:
+    """Return frames `[n, H, W, 3]` of another size, bicubic with a filter that widens when it shrinks."""
+    from PIL import Image
+
+    height, width = size_px
+    pictures = [
+        Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC) for frame in frames
+    ]
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file of any size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,59 @@
+"""The PyTorch side does the runtime's work, in the memory format that its name says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.nn.modules.module import register_module_forward_pre_hook  # noqa: E402
+
+from edgevae_bench.baseline import VARIANTS, TorchCodec  # noqa: E402  # after the check that PyTorch is here
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_arrays_come_out_contiguous_as_a_runtime_gives_them(tiny_checkpoint, frames, variant):
+    codec = TorchCodec(tiny_checkpoint, variant=variant, chunk_frames=4, threads=1)
+    state = codec.stream(height=40, width=56)
+    latents, state = codec.encode_chunk(frames[:4, :40, :56], state)
+    decoded, _ = codec.decode_chunk(latents, state)
+    assert latents.flags.c_contiguous
+    assert decoded.flags.c_contiguous
+    assert (latents.dtype, decoded.dtype) == (np.float32, np.uint8)
+    assert decoded.shape == (4, 40, 56, 3)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_weights_and_the_first_activations_are_in_the_format_of_the_name(
+    tiny_checkpoint, frames, variant
+):
+    codec = TorchCodec(tiny_checkpoint, variant=variant, chunk_frames=4, threads=1)
+    seen = []
+
+    def keep(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if isinstance(module, torch.nn.Conv2d) and module.kernel_size != (1, 1):
+            formats = (inputs[0], module.weight)
+            seen.append([t.is_contiguous(memory_format=VARIANTS[variant]) for t in formats])
+
+    with register_module_forward_pre_hook(keep):
+        codec.encode_chunk(frames[:4], codec.stream(height=42, width=60))
+    assert seen[0] == [True, True]
+    assert all(weight for _, weight in seen)
+
+
+def test_frames_that_may_not_be_written_to_are_taken_too(tiny_checkpoint, frames):
+    codec = TorchCodec(tiny_checkpoint, variant="eager", chunk_frames=4, threads=1)
+    locked = frames[:4, :40, :56].copy()
+    locked.flags.writeable = False
+    state = codec.stream(height=40, width=56)
+    assert np.array_equal(
+        codec.encode_chunk(locked, state)[0], codec.encode_chunk(locked.copy(), state)[0]
+    )
+
+
+def test_a_state_may_be_used_again(tiny_checkpoint, frames):
+    codec = TorchCodec(tiny_checkpoint, variant="eager", chunk_frames=4, threads=1)
+    _, state = codec.encode_chunk(frames[:4], codec.stream(height=42, width=60))
+    first, second = (codec.encode_chunk(frames[4:8], state)[0] for _ in range(2))
+    assert np.array_equal(first, second)
