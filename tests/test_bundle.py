@@ -24,7 +24,9 @@ def test_a_bundle_opens_and_every_file_matches_its_digest(tiny_bundle):
     bundle = Bundle.open(tiny_bundle)
     assert bundle.manifest.name == "tiny-video"
     assert bundle.precisions == ("fp32", "fp16")
-    assert set(bundle.manifest.files) | {MANIFEST, DIGEST} == {p.name for p in tiny_bundle.iterdir()}
+    assert set(bundle.manifest.files) | {MANIFEST, DIGEST} == {
+        p.name for p in tiny_bundle.iterdir()
+    }
     for name in bundle.manifest.files:
         assert bundle.read(name)
 
@@ -48,7 +50,9 @@ def test_a_flipped_byte_in_a_graph_is_refused_before_loading(own_bundle):
     data = bytearray(graph.read_bytes())
     data[len(data) // 2] ^= 1
     graph.write_bytes(data)
-    with pytest.raises(IntegrityError, match=r"encoder.fp32.onnx: sha256 is .*, expected .*; copy or export"):
+    with pytest.raises(
+        IntegrityError, match=r"encoder.fp32.onnx: sha256 is .*, expected .*; copy or export"
+    ):
         load(own_bundle)
 
 
@@ -109,5 +113,7 @@ def test_a_precision_that_is_not_there_says_how_to_get_it(tiny_bundle):
     graphs = tuple(g for g in bundle.manifest.graphs if g.precision == "fp32")
     half = replace(bundle, manifest=replace(bundle.manifest, graphs=graphs))
     assert half.precisions == ("fp32",)
-    with pytest.raises(InputError, match="no encoder in fp16, it has fp32; export with --precision fp16"):
+    with pytest.raises(
+        InputError, match="no encoder in fp16, it has fp32; export with --precision fp16"
+    ):
         half.graph("encoder", "fp16")

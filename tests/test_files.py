@@ -69,7 +69,9 @@ with atomic_folder(Path(sys.argv[1])) as partial:
 
 def test_a_killed_writer_leaves_no_folder_of_the_final_name(tmp_path):
     folder = tmp_path / "f"
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"writing\n"
         time.sleep(0.05)

@@ -31,7 +31,9 @@ def test_chunks_regroup_any_groups_without_losing_a_frame(sizes):
     frames = np.arange(sum(sizes), dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
     groups = np.split(frames, np.cumsum(sizes)[:-1]) if sizes else []
     got = list(chunks(iter(groups), chunk_frames=4))
-    assert [len(c) for c in got] == [4] * (sum(sizes) // 4) + ([sum(sizes) % 4] if sum(sizes) % 4 else [])
+    assert [len(c) for c in got] == [4] * (sum(sizes) // 4) + (
+        [sum(sizes) % 4] if sum(sizes) % 4 else []
+    )
     assert not got or (np.concatenate(got) == frames).all()
 
 

@@ -14,7 +14,9 @@ SPEC = VaeSpec(
     latent_channels=2,
     encoder_halo_px=16,
     decoder_halo_cells=3,
-    encoder_state=(TensorSpec(name="past", dtype="float32", shape=("batch", 6, "height/4", "width/4")),),
+    encoder_state=(
+        TensorSpec(name="past", dtype="float32", shape=("batch", 6, "height/4", "width/4")),
+    ),
     decoder_state=(),
     latent_mean=(0.0, 0.5),
     latent_std=(1.0, 2.0),
@@ -42,7 +44,12 @@ def test_a_spec_survives_its_dictionary():
 
 
 def test_compression_counts_values():
-    assert replace(SPEC, latent_channels=16, latent_mean=(0.0,) * 16, latent_std=(1.0,) * 16).compression == 48
+    assert (
+        replace(
+            SPEC, latent_channels=16, latent_mean=(0.0,) * 16, latent_std=(1.0,) * 16
+        ).compression
+        == 48
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +61,10 @@ def test_compression_counts_values():
         ({"temporal_factor": 0}, "temporal_factor is 0, expected at least 1"),
         ({"latent_mean": [0.0]}, "latent_mean must be 2 finite numbers"),
         ({"latent_std": [0.0, 1.0]}, "latent_std has 0.0, expected numbers above 0"),
-        ({"encoder_state": [{"name": "x", "dtype": "float64", "shape": []}]}, r"encoder_state\[0\]: dtype: got 'float64'"),
+        (
+            {"encoder_state": [{"name": "x", "dtype": "float64", "shape": []}]},
+            r"encoder_state\[0\]: dtype: got 'float64'",
+        ),
         ({"decoder_state": {}}, "decoder_state: got {}, expected a list"),
     ],
 )

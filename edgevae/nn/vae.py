@@ -105,7 +105,7 @@ def _initialise(module: nn.Module) -> None:
     """Start a convolution so that a ReLU behind it keeps the scale of its input (He et al. 2015, eq. 10).
 
     PyTorch's default shrinks the signal to 0.4 a layer; after the dozen layers of these networks, which have no
-    normalisation, nothing of it is left but the biases. Residual blocks start as the identity: what is already zero stays.
+    normalisation, nothing is left but the biases. Residual blocks start as the identity: what is zero stays.
     """
     if isinstance(module, nn.Conv2d) and module.weight.any():
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

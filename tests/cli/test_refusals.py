@@ -16,7 +16,10 @@ CODE = "import sys; from edgevae.cli import main; main()"
 def edgevae(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, as a user does."""
     return subprocess.run(
-        [sys.executable, "-c", CODE, *map(str, arguments)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", CODE, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -87,7 +90,13 @@ def test_bad_input_is_one_line_with_the_documented_exit_code(
 ):
     monkeypatch.setenv("EDGEVAE_CACHE_DIR", str(tmp_path / "cache"))
     clip = tiny_bundle.parents[2] / "edgevae" / "clips" / "flower.mp4"
-    names = {**bad, "tiny": tiny_bundle, "clip": clip, "checkpoint": tiny_checkpoint, "out": tmp_path / "out"}
+    names = {
+        **bad,
+        "tiny": tiny_bundle,
+        "clip": clip,
+        "checkpoint": tiny_checkpoint,
+        "out": tmp_path / "out",
+    }
     before = sorted(os.listdir(tmp_path))
     result = edgevae(*(names.get(word, word) for word in line.split()))
     assert result.returncode == code, result.stderr
@@ -122,7 +131,9 @@ def test_doctor_says_what_runs_here():
     assert "yes  onnxruntime" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "export", "info", "encode", "decode", "reconstruct", "benchmark", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["train", "export", "info", "encode", "decode", "reconstruct", "benchmark", "doctor"]
+)
 def test_every_command_has_help_with_an_example(command):
     result = edgevae(command, "--help")
     assert result.returncode == 0

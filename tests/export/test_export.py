@@ -19,18 +19,31 @@ from edgevae_export.export import export_bundle, steps
 from edgevae_export.samples import samples
 
 
-def test_an_export_writes_a_bundle_that_runs_and_says_what_was_measured(tiny_checkpoint, tmp_path, noise):
+def test_an_export_writes_a_bundle_that_runs_and_says_what_was_measured(
+    tiny_checkpoint, tmp_path, noise
+):
     said: list[str] = []
     bundle, result = export_bundle(
-        tiny_checkpoint, tmp_path / "out", precisions=("fp32",), chunk_frames=8, log_variance=True, step=said.append
+        tiny_checkpoint,
+        tmp_path / "out",
+        precisions=("fp32",),
+        chunk_frames=8,
+        log_variance=True,
+        step=said.append,
     )
     assert len(said) == steps(("fp32",))
-    assert [t.name for t in bundle.graph("encoder", "fp32").outputs][:2] == ["latents", "log_variance"]
+    assert [t.name for t in bundle.graph("encoder", "fp32").outputs][:2] == [
+        "latents",
+        "log_variance",
+    ]
     assert {c.sample for c in result.comparisons} == {"real", "noise", "black", "white"}
     report = json.loads(bundle.read("verification.json"))
     assert report["gates"]["fp32_latents"] == 3e-4
     assert max(c["latents_max_difference"] for c in report["comparisons"]) <= 3e-4
-    with edgevae.load(tmp_path / "out") as vae, edgevae.load(tiny_checkpoint.with_name("tiny-video.bundle")) as four:
+    with (
+        edgevae.load(tmp_path / "out") as vae,
+        edgevae.load(tiny_checkpoint.with_name("tiny-video.bundle")) as four,
+    ):
         frames = noise(10, 20, 24, 3)
         assert vae.chunk_frames == 8
         assert abs(vae.encode(frames)[:3] - four.encode(frames)).max() <= 1e-5
@@ -42,13 +55,18 @@ def test_an_export_writes_a_bundle_that_runs_and_says_what_was_measured(tiny_che
 def test_an_export_off_a_gate_is_an_error_and_leaves_nothing(tiny_checkpoint, tmp_path):
     gates = verify.Gates(fp32_latents=1e-12)
     image = tiny_checkpoint.with_name("tiny-image.checkpoint")
-    with pytest.raises(ParityError, match=r"onnxruntime fp32 on real frames: latents differ by .*, expected at most 1e-12"):
+    with pytest.raises(
+        ParityError,
+        match=r"onnxruntime fp32 on real frames: latents differ by .*, expected at most 1e-12",
+    ):
         export_bundle(image, tmp_path / "out", precisions=("fp32",), gates=gates)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_chunk_that_is_no_multiple_is_refused(tiny_checkpoint, tmp_path):
-    with pytest.raises(InputError, match="chunk frames: got 6, expected a multiple of the temporal factor 4"):
+    with pytest.raises(
+        InputError, match="chunk frames: got 6, expected a multiple of the temporal factor 4"
+    ):
         export_bundle(tiny_checkpoint, tmp_path / "out", chunk_frames=6)
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from edgevae.bundle import Bundle
 from edgevae.errors import ParityError
 from edgevae.nn import load_checkpoint
 from edgevae_export import builder, verify
 from edgevae_export.to_onnx import OPSET
-from onnx import TensorProto, helper
 
-GRAPHS = [(kind, role, p) for kind in ("video", "image") for role in ("encoder", "decoder") for p in ("fp32", "fp16")]
+GRAPHS = [
+    (kind, role, p)
+    for kind in ("video", "image")
+    for role in ("encoder", "decoder")
+    for p in ("fp32", "fp16")
+]
 
 
 @pytest.fixture(params=GRAPHS, ids=lambda g: "-".join(g))
@@ -50,14 +55,18 @@ def test_a_graph_has_no_external_data_and_nothing_of_the_machine_that_wrote_it(g
         assert trace not in graph[0]
 
 
-@pytest.mark.skipif(not builder.is_installed(), reason="tensorrt-rtx is not installed (edgevae[tensorrt-rtx])")
+@pytest.mark.skipif(
+    not builder.is_installed(), reason="tensorrt-rtx is not installed (edgevae[tensorrt-rtx])"
+)
 def test_tensorrts_builder_makes_an_engine_of_a_graph(graph):
     result = builder.check_build(*graph)
     assert result.built
     assert result.engine_bytes > 10_000
 
 
-@pytest.mark.skipif(not builder.is_installed(), reason="tensorrt-rtx is not installed (edgevae[tensorrt-rtx])")
+@pytest.mark.skipif(
+    not builder.is_installed(), reason="tensorrt-rtx is not installed (edgevae[tensorrt-rtx])"
+)
 def test_tensorrts_builder_can_refuse(tiny_bundle):
     """A UINT8 tensor may meet nothing but a Cast."""
     frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, [1, 8, 8, 3])
@@ -69,22 +78,27 @@ def test_tensorrts_builder_can_refuse(tiny_bundle):
     ]
     weight = onnx.numpy_helper.from_array(np.ones((3, 3, 3, 3), np.float32), "w")
     model = helper.make_model(
-        helper.make_graph(nodes, "g", [frames], [out], [weight]), opset_imports=[helper.make_opsetid("", OPSET)]
+        helper.make_graph(nodes, "g", [frames], [out], [weight]),
+        opset_imports=[helper.make_opsetid("", OPSET)],
     )
     spec = Bundle.open(tiny_bundle).graph("encoder", "fp32")
-    with pytest.raises(ParityError, match="TensorRT-RTX .* cannot"):
+    with pytest.raises(ParityError, match=r"TensorRT-RTX .* cannot"):
         builder.check_build(model.SerializeToString(), spec)
 
 
 @pytest.mark.parametrize("kind", ["video", "image"])
 @pytest.mark.parametrize("size", [(8, 8), (40, 24), (72, 96)])
-def test_exported_graphs_equal_pytorch_over_three_chunks_of_any_size(kind, size, tiny_bundle, noise):
+def test_exported_graphs_equal_pytorch_over_three_chunks_of_any_size(
+    kind, size, tiny_bundle, noise
+):
     bundle = Bundle.open(tiny_bundle.with_name(f"tiny-{kind}.bundle"))
     vae = load_checkpoint(tiny_bundle.with_name(f"tiny-{kind}.checkpoint"))
     chunk = bundle.graph("encoder", "fp32").chunk_frames
     clips = {"noise": noise(3 * chunk, *size, 3)}
     reference = verify.references(vae, clips, chunk_frames=chunk)["noise"]
-    runs = verify.onnx_runs([(bundle.read(g.file), g) for g in bundle.manifest.graphs if g.precision == "fp32"])
+    runs = verify.onnx_runs(
+        [(bundle.read(g.file), g) for g in bundle.manifest.graphs if g.precision == "fp32"]
+    )
     found = verify.compare(reference, runs, runner="onnxruntime", precision="fp32", sample="noise")
     assert found.latents_max_difference <= 1e-5
     assert found.frames_max_levels <= 1

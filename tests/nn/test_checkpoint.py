@@ -32,7 +32,7 @@ def test_an_unknown_config_key_is_named(own_checkpoint):
     path = own_checkpoint / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "chanels": 3}))
     with pytest.raises(
-        ConfigError, match="config.json: unknown key 'chanels'; expected one of kind"
+        ConfigError, match=r"config.json: unknown key 'chanels'; expected one of kind"
     ):
         load_checkpoint(own_checkpoint)
 
@@ -47,7 +47,7 @@ def test_weights_of_another_network_are_refused(own_checkpoint):
     path = own_checkpoint / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "decoder_blocks": [1, 1, 2]}))
-    with pytest.raises(InputError, match="is missing; the weights belong to another config.json"):
+    with pytest.raises(InputError, match=r"is missing; the weights belong to another config.json"):
         load_checkpoint(own_checkpoint)
 
 

@@ -8,13 +8,26 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "onnx", "onnxruntime", "lightning", "av", "scipy", "click", "tqdm", "safetensors", "tensorrt_rtx")
+HEAVY = (
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "lightning",
+    "av",
+    "scipy",
+    "click",
+    "tqdm",
+    "safetensors",
+    "tensorrt_rtx",
+)
 
 
 def modules_after(code: str) -> set[str]:
     """Return the names of the top-level modules that a fresh interpreter has after running code."""
     script = f"{code}\nimport json, sys; print(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
-    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout
     return set(json.loads(out.splitlines()[-1]))
 
 

@@ -26,7 +26,11 @@ def wheel(tmp_path_factory) -> list[str]:
 
 def test_a_wheel_puts_only_our_three_packages_into_site_packages(wheel):
     tops = {name.split("/")[0] for name in wheel}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"edgevae", "edgevae_export", "edgevae_bench"}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {
+        "edgevae",
+        "edgevae_export",
+        "edgevae_bench",
+    }
 
 
 @pytest.mark.parametrize(

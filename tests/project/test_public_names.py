@@ -6,7 +6,11 @@ from edgevae import errors
 
 def test_every_error_is_public_and_documented_in_the_tree():
     tree = errors.__doc__ or ""
-    classes = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.EdgeVaeError)]
+    classes = [
+        e
+        for e in vars(errors).values()
+        if isinstance(e, type) and issubclass(e, errors.EdgeVaeError)
+    ]
     assert {c.__name__ for c in classes} == set(errors.__all__)
     for error in classes:
         assert error.__name__ in edgevae.__all__

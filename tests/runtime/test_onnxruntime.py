@@ -43,7 +43,7 @@ def test_data_of_another_type_is_refused_before_the_backend_sees_it(encoder, dat
     with OnnxRuntimeSession(*encoder) as session:
         state = session.initial_state(batch=1, height_px=8, width_px=8)
         with pytest.raises(
-            InputError, match="frames: got .*, expected a numpy array uint8 of 4 axes"
+            InputError, match=r"frames: got .*, expected a numpy array uint8 of 4 axes"
         ):
             session.run(data, state)
 

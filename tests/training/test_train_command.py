@@ -1,0 +1,75 @@
+"""`edgevae train` as a user types it."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from edgevae.cli.train import command
+from edgevae.errors import EdgeVaeError
+from edgevae.training.config import config_json, load_train_config
+
+
+def run(*arguments):
+    """Run the command; our errors come out as the command line's group sees them."""
+    return CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def test_options_win_over_the_recipe_and_stdout_is_the_checkpoint(tiny_run, tmp_path):
+    recipe, folder = tmp_path / "recipe.json", tmp_path / "run"
+    recipe.write_bytes(config_json(tiny_run))
+    result = run(
+        "procedural", "-o", folder, "--config", recipe, "--steps", 3, "--seed", 5, "--crop-px", 24
+    )
+    assert result.exit_code == 0
+    assert result.stdout == f"{folder / 'checkpoint'}\n"
+    config = load_train_config(folder / "train.json")
+    assert (config.steps, config.seed, config.crop_px, config.batch_clips) == (
+        3,
+        5,
+        24,
+        tiny_run.batch_clips,
+    )
+    assert (folder / "checkpoint" / "model.safetensors").is_file()
+
+
+def test_a_run_stopped_by_time_is_continued(tiny_run, tmp_path):
+    recipe, folder = tmp_path / "recipe.json", tmp_path / "run"
+    recipe.write_bytes(config_json(tiny_run))
+    stopped = run("moving-digits", "-o", folder, "--config", recipe, "--max-minutes", 1e-6)
+    assert "time is up, stop" in stopped.stderr
+    resumed = run("--resume", folder)
+    assert resumed.stdout == f"{folder / 'checkpoint'}\n"
+    assert "step 12: val PSNR" in resumed.stderr
+
+
+def test_help_has_an_example_and_every_option_a_line():
+    text = run("--help").output
+    assert "Example:" in text
+    assert all(o.help for o in command.params if isinstance(o, click.Option))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["moving-digits"], "expected DATA and -o RUN, or --resume RUN"),
+        (["--resume", "runs/a", "--steps", "5"], "leave out --steps"),
+        (["moving-digits", "--resume", "runs/a"], "leave out DATA"),
+        (["nowhere", "-o", "run"], "nowhere: no such folder"),
+        (
+            ["moving-digits", "-o", "run", "--preset", "huge"],
+            "got 'huge', expected one of xs, s, m",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--clip-frames", "7"],
+            "clip_frames is 7, expected a multiple of 4",
+        ),
+        (["moving-digits", "-o", "run", "--config", "none.json"], r"none\.json: no such file"),
+        (["--resume", "nowhere"], "expected the folder of a training run"),
+    ],
+)
+def test_a_wrong_call_is_refused_in_one_line(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EdgeVaeError, match=message) as caught:
+        run(*arguments)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
