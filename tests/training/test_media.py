@@ -64,6 +64,20 @@ def test_a_list_of_other_files_named_as_a_video_is_refused(tmp_path, write_video
         find_media(tmp_path)
 
 
+def test_a_file_cut_short_is_used_as_far_as_it_goes_and_that_is_said(
+    tmp_path, numbered_frames, write_video, capsys
+):
+    noisy = np.random.default_rng(0).integers(0, 256, (30, 48, 64, 3), dtype=np.uint8)
+    write_video(tmp_path / "a.mp4", noisy, movflags="faststart")
+    whole = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(whole[: len(whole) // 2])
+    file = find_media(tmp_path)[0]
+    assert 5 < file.frames < 25
+    assert (
+        f"a.mp4: holds {file.frames} of the 30 frames that it announces" in capsys.readouterr().err
+    )
+
+
 def test_a_file_that_shrank_after_it_was_counted_is_refused(tmp_path, write_video, numbered_frames):
     write_video(tmp_path / "a.mkv", numbered_frames(20))
     file = find_media(tmp_path)[0]

@@ -117,8 +117,10 @@ def start_process(config, run, recipe):
     recipe.write_bytes(config_json(config))
     code = "from edgevae.cli.train import command; command()"
     arguments = ["moving-digits", "-o", str(run), "--config", str(recipe)]
+    # As many threads as in this process: their number decides the order of additions.
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, env=environment
     )
 
 
@@ -192,7 +194,7 @@ def test_patience_ends_a_run(tiny_run, tmp_path, capsys):
 def test_a_loss_that_is_not_finite_ends_the_run_and_is_never_saved(tiny_run, tmp_path):
     config = replace(tiny_run, learning_rate=1e30, save_every_steps=1)
     with pytest.raises(
-        EdgeVaeError, match="the loss is .*, expected a finite number; lower the learning rate"
+        EdgeVaeError, match=r"the loss is .*, expected a finite number; lower the learning rate"
     ):
         fit.start(config, "moving-digits", run=tmp_path / "run")
     assert load_checkpoint(tmp_path / "run" / "checkpoint")

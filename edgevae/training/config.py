@@ -1,0 +1,213 @@
+"""The configuration of a training run: what `train.json` of a run folder, or a recipe, holds."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgevae.errors import ConfigError, InputError
+from edgevae.nn.config import SPATIAL_FACTOR, Kind, VaeConfig, preset
+from edgevae.strict import from_dict, to_dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides a training run, beside the data; on the same machine it repeats exactly."""
+
+    preset: str = "xs"
+    """Size of the network (`edgevae.nn.PRESETS`); not used where `model` is given."""
+    kind: Kind = "video"
+    """video or image; not used where `model` is given."""
+    model: VaeConfig | None = None
+    """The network in full, in place of `preset` and `kind`."""
+
+    crop_px: int = 96
+    """Side of the square that a training clip shows, in pixels; a multiple of 8."""
+    clip_frames: int = 12
+    """Frames of a training clip; a multiple of the temporal factor."""
+    time_strides: tuple[int, ...] = (1, 1, 2)
+    """Steps from frame to frame to choose from; a value given twice is chosen twice as often."""
+    min_scale: float = 0.5
+    """Sources are scaled down by a random factor from here to 1, so that crops see many scales."""
+    reverse: bool = True
+    """Half of the clips run backwards in time."""
+    grey_share: float = 0.1
+    """Share of the clips that lose some or all of their colour; old and infrared film has none."""
+    batch_clips: int = 6
+    """Clips of one step."""
+    cache_mib: int = 2048
+    """Memory for decoded frames; where the data is larger, parts of it take turns."""
+
+    refresh_clips: int = 3600
+    """Clips that are taken from one part of the data before the next part is decoded."""
+
+    steps: int = 4000
+    """Optimiser steps of the whole run; the learning rate reaches its end there."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of AdamW."""
+    linear_rate: float = 0.1
+    """Factor on the learning rate for the linear patch maps, which start at the principal components."""
+    warmup_steps: int = 200
+    """Steps over which the learning rate rises from 0."""
+    final_rate: float = 0.01
+    """Share of the peak learning rate that the cosine ends at."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; 0 does not clip."""
+    ema_decay: float = 0.999
+    """Decay of the average of the weights, which is what is validated and kept."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """fp32, or bf16 autocast (faster on a GPU; on many CPUs slower)."""
+
+    charbonnier_weight: float = 1.0
+    """Weight of sqrt(d^2 + epsilon^2) over the differences d of pixels, which are in -1..1."""
+    charbonnier_epsilon: float = 0.03
+    """Where Charbonnier turns from squared to absolute, in -1..1."""
+    difference_weight: float = 0.1
+    """Weight of the same over the differences of neighbouring frames; against flicker."""
+    ms_ssim_weight: float = 0.0
+    """Weight of 1 - MS-SSIM; slow on a CPU, skipped at 0."""
+    kl_weight: float = 1e-5
+    """Weight of the mean KL divergence of a latent value, in nats."""
+    kl_warmup_steps: int = 500
+    """Steps over which the KL weight rises from 0."""
+    start_noise: float = 0.05
+    """Squared error from the posterior's noise before the first step, as a share of what the components miss."""
+    principal_patches: int = 30_000
+    """Patches of training clips that the principal components at the start are taken from; 0 starts at random."""
+
+    val_every_steps: int = 250
+    """Steps between validations."""
+    val_clips: int = 22
+    """Validation clips, spread evenly over the validation files; fixed for the run."""
+    val_crop_px: int = 128
+    """Side of a validation clip in pixels (or less where the video is smaller); a multiple of 8."""
+    val_frames: int = 16
+    """Frames of a validation clip; a multiple of the temporal factor."""
+    patience: int = 0
+    """Stop after this many validations without a better PSNR; 0 never does."""
+    save_every_steps: int = 100
+    """Steps between saves of the training state, which is all that a kill can cost."""
+    seed: int = 0
+    """Decides weights, samples and noise."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "steps",
+            "batch_clips",
+            "refresh_clips",
+            "val_every_steps",
+            "save_every_steps",
+            "val_clips",
+            "cache_mib",
+        ):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("crop_px", "val_crop_px"):
+            value = getattr(self, name)
+            self._check(
+                name,
+                value >= SPATIAL_FACTOR and value % SPATIAL_FACTOR == 0,
+                f"a multiple of {SPATIAL_FACTOR}",
+            )
+        factor = self.vae_config.temporal_factor
+        for name in ("clip_frames", "val_frames"):
+            value = getattr(self, name)
+            self._check(
+                name,
+                value >= factor and value % factor == 0,
+                f"a multiple of {factor} for this network",
+            )
+        self._check(
+            "time_strides",
+            bool(self.time_strides) and min(self.time_strides) >= 1,
+            "numbers of at least 1",
+        )
+        self._check("min_scale", 0.1 <= self.min_scale <= 1, "a number from 0.1 to 1")
+        self._check("grey_share", 0 <= self.grey_share <= 1, "a number from 0 to 1")
+        self._check("ema_decay", 0 <= self.ema_decay < 1, "a number from 0 to below 1")
+        for name in ("learning_rate", "charbonnier_epsilon"):
+            self._check(
+                name,
+                math.isfinite(getattr(self, name)) and getattr(self, name) > 0,
+                "a number above 0",
+            )
+        for name in _NOT_NEGATIVE:
+            value = getattr(self, name)
+            self._check(name, math.isfinite(value) and value >= 0, "a finite number of at least 0")
+        weights = self.charbonnier_weight + self.difference_weight + self.ms_ssim_weight
+        self._check("charbonnier_weight", weights > 0, "at least one reconstruction weight above 0")
+
+    def _check(self, name: str, good: bool, expected: str) -> None:
+        if not good:
+            raise ConfigError(f"train config: {name} is {getattr(self, name)}, expected {expected}")
+
+    @property
+    def vae_config(self) -> VaeConfig:
+        """The network that is trained."""
+        return self.model or preset(self.preset, kind=self.kind)
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0: a linear rise, then half a cosine."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+        return self.learning_rate * (self.final_rate + (1.0 - self.final_rate) * cosine)
+
+    def kl_weight_at(self, step: int) -> float:
+        """Return the KL weight of a step: a linear rise, then constant."""
+        return self.kl_weight * min(1.0, (step + 1) / max(1, self.kl_warmup_steps))
+
+
+_AT_LEAST_1 = (
+    "batch_clips",
+    "cache_mib",
+    "refresh_clips",
+    "save_every_steps",
+    "steps",
+    "val_clips",
+    "val_every_steps",
+)
+_NOT_NEGATIVE = (
+    "linear_rate",
+    "warmup_steps",
+    "final_rate",
+    "weight_decay",
+    "start_noise",
+    "clip_norm",
+    "charbonnier_weight",
+    "difference_weight",
+    "ms_ssim_weight",
+    "kl_weight",
+    "kl_warmup_steps",
+    "patience",
+    "principal_patches",
+    "seed",
+)
+
+
+def load_train_config(path: str | os.PathLike[str]) -> TrainConfig:
+    """Return the configuration in a JSON file.
+
+    Raises:
+        InputError: there is no such file.
+        ConfigError: it is not JSON, or has an unknown key, a wrong type or an invalid value.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; expected a train.json or a recipe")
+    try:
+        data = json.loads(file.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{file}: not JSON ({error}); write it again") from error
+    return from_dict(TrainConfig, data, where=str(file))
+
+
+def config_json(config: TrainConfig) -> bytes:
+    """Return the configuration as the bytes of a `train.json`."""
+    return (json.dumps(to_dict(config), indent=2) + "\n").encode()

@@ -1,0 +1,112 @@
+"""The folder of a run: its files, and the lock that keeps a second process out.
+
+RUN/train.json    the configuration          RUN/checkpoint/   the best averaged weights (config.json, safetensors)
+RUN/data.json     what it was trained on     RUN/samples/      pictures
+RUN/state.ckpt    what --resume needs        RUN/metrics.csv   the log
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from edgevae.errors import ConfigError, InputError
+from edgevae.files import write_atomically
+from edgevae.strict import from_dict, to_dict
+from edgevae.training.config import TrainConfig, config_json, load_train_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """What a run was trained on: `data.json`."""
+
+    data: str
+    """A folder, or the name of built-in data."""
+    val: str | None
+    """A folder of validation data, where one was given."""
+    files: dict[str, int]
+    """Bytes of every file; a run is not continued on other data."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in the folder of a run."""
+
+    path: Path
+    """The folder."""
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best averaged weights so far; at the end of the run, its result."""
+        return self.path / "checkpoint"
+
+    @property
+    def samples(self) -> Path:
+        """Pictures."""
+        return self.path / "samples"
+
+    @property
+    def metrics(self) -> Path:
+        """The log."""
+        return self.path / "metrics.csv"
+
+    def create(self, config: TrainConfig, data: RunData) -> None:
+        """Make the folder of a new run.
+
+        Raises:
+            InputError: it exists.
+        """
+        try:
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            raise InputError(
+                f"{self.path}: exists; give another folder, or --resume to continue that run"
+            ) from None
+        write_atomically(self.path / "train.json", config_json(config))
+        write_atomically(
+            self.path / "data.json", (json.dumps(to_dict(data), indent=2) + "\n").encode()
+        )
+
+    def read(self) -> tuple[TrainConfig, RunData]:
+        """Return configuration and data of an existing run.
+
+        Raises:
+            InputError: the folder is no run.
+            ConfigError: one of its files is not what was written.
+        """
+        file = self.path / "data.json"
+        if not file.is_file():
+            raise InputError(
+                f"{self.path}: no data.json in it; expected the folder of a training run"
+            )
+        try:
+            data = json.loads(file.read_text())
+        except ValueError as error:
+            raise ConfigError(f"{file}: not JSON ({error}); start the run again") from error
+        return load_train_config(self.path / "train.json"), from_dict(
+            RunData, data, where=str(file)
+        )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out; the system lets go of the lock when this one ends, however it ends.
+
+        Raises:
+            InputError: another process is training in this folder.
+        """
+        lock = FileLock(self.path / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"{self.path}: another process is training in it; wait for it or stop it"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()

@@ -1,0 +1,62 @@
+"""The state of a training run on disk: what a run that was killed continues from."""
+
+from __future__ import annotations
+
+import pickle  # noqa: TID251 # for its error, which torch.load raises
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgevae.errors import IncompatibleError, InputError, IntegrityError
+from edgevae.files import atomic_file
+
+STATE = "state.ckpt"
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainState:
+    """Everything that a run's next step depends on, beside its configuration and data."""
+
+    step: int
+    """Steps done."""
+    module: dict[str, torch.Tensor]
+    """Weights and averaged weights."""
+    optimizer: dict[str, Any]  # Any: PyTorch's own nested structure
+    """AdamW's state."""
+    best_psnr_db: float
+    """Best validation so far."""
+    stale_validations: int
+    """Validations since then."""
+
+
+def save_state(state: TrainState, run: Path) -> None:
+    """Write the state; at any moment the file is the earlier one or the new one, whole."""
+    with atomic_file(run / STATE) as partial:
+        torch.save({"version": _VERSION, **vars(state)}, partial)
+
+
+def load_state(run: Path) -> TrainState:
+    """Return the state of a run; nothing in the file is executed.
+
+    Raises:
+        InputError: there is none.
+        IntegrityError: the file is damaged.
+        IncompatibleError: it was written by another version of edgevae.
+    """
+    path = run / STATE
+    if not path.is_file():
+        raise InputError(f"{run}: no {STATE} in it; expected the folder of a training run")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 # only tensors and numbers
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise IntegrityError(f"{path}: damaged ({reason}); start the run again") from error
+    version = data.pop("version", None) if isinstance(data, dict) else None
+    if version != _VERSION:
+        raise IncompatibleError(
+            f"{path}: state version {version}, expected {_VERSION}; start the run again"
+        )
+    return TrainState(**data)
