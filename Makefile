@@ -1,4 +1,4 @@
-# edgevae: every target does its own set-up in .venv; it needs Python (3.10 or later) and make.
+# edgevae: every target does its own set-up in .venv; it needs Python (3.11 or later) and make.
 #
 #   make demo    export the shipped model, run it on a clip without PyTorch, measure it against PyTorch, picture it
 #   make test    lint, types, layers, documentation, all tests; what CI runs
@@ -17,6 +17,7 @@ EXTRAS := cpu,video,train,export,bench,dev$(BUILDER)
 .PHONY: demo test check docs assets clean test-310
 
 $(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: got Python %d.%d, expected 3.11 or later; set PYTHON=" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --constraint constraints.txt torch
 	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'

@@ -59,6 +59,12 @@ class Manifest:
     files: dict[str, FileEntry]
     """Every file of the bundle but the manifest and its digest."""
 
+    @property
+    def model_digest(self) -> str:
+        """sha256 of weights and specification: the same however and wherever the model was exported."""
+        spec = json.dumps(to_dict(self.spec), sort_keys=True)
+        return sha256(f"{self.checkpoint_sha256} {spec}".encode())
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -239,9 +245,32 @@ def _parse(data: bytes, *, where: str) -> Manifest:
         manifest = from_dict(Manifest, parsed, where=where)
     except ConfigError as error:
         raise IncompatibleError(str(error)) from error
+    problem = _contradiction(manifest)
+    if problem:
+        raise IncompatibleError(f"{where}: {problem}; export the bundle again")
     for file in [*manifest.files, *(g.file for g in manifest.graphs)]:
         if Path(file).name != file or file not in manifest.files:
             raise IncompatibleError(
                 f"{where}: file {file!r} is not a listed file of the bundle's own folder"
             )
     return manifest
+
+
+def _contradiction(manifest: Manifest) -> str | None:
+    """Return what in a manifest contradicts itself, or None."""
+    seen = set[tuple[Role, Precision]]()
+    for graph in manifest.graphs:
+        if graph.chunk_frames < 1 or graph.chunk_frames % manifest.spec.temporal_factor:
+            return f"{graph.file} takes chunks of {graph.chunk_frames} frames, no multiple of the temporal factor"
+        if graph.chunk_frames != manifest.graphs[0].chunk_frames:
+            return f"{graph.file} takes chunks of another length than {manifest.graphs[0].file}"
+        if not graph.inputs or not graph.outputs:
+            return f"{graph.file} has no input or no output"
+        if [(t.name, t.shape) for t in graph.state] != [
+            (t.name, t.shape) for t in manifest.spec.state(graph.role)
+        ]:
+            return f"the state of {graph.file} is not that of the spec"
+        if (graph.role, graph.precision) in seen:
+            return f"there are two graphs for the {graph.role} in {graph.precision}"
+        seen.add((graph.role, graph.precision))
+    return None

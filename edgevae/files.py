@@ -63,6 +63,9 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         yield partial
         for file in partial.iterdir():
             _flush(file)
+        _flush(partial)
+        if path.exists() and not replace:  # somebody else was faster
+            raise FileExistsError(path)
         old = partial.with_suffix(".old")
         if path.exists():
             path.rename(old)

@@ -48,7 +48,7 @@ def check_frames(frames: object, *, name: str = "frames") -> Frames:
 
 
 def check_latents(latents: object, *, channels: int, name: str = "latents") -> Latents:
-    """Return `latents` if they are finite floats `[t, C, h, w]` or `[B, t, C, h, w]` with `channels` channels.
+    """Return `latents` as float32 if they are finite floats `[t, C, h, w]` or `[B, t, C, h, w]` with `channels` for C.
 
     Raises:
         InputError: not a numpy array, another dtype or shape, an empty axis, or a NaN or an infinity.
@@ -67,6 +67,9 @@ def check_latents(latents: object, *, channels: int, name: str = "latents") -> L
         raise InputError(
             f"{name}: got shape {list(latents.shape)}, which holds no value; give at least one latent step"
         )
+    # As the graphs take them: a float64 beyond float32 would become infinite there.
+    with np.errstate(over="ignore"):
+        latents = latents.astype(np.float32, copy=False)
     if not np.isfinite(latents).all():
         bad = int(latents.size - np.isfinite(latents).sum())
         raise InputError(
@@ -97,15 +100,30 @@ def pad_frames(frames: Frames, *, frame_multiple: int, size_multiple: int) -> Fr
 
 
 def chunks(frames: Iterable[Frames], *, chunk_frames: int) -> Iterator[Frames]:
-    """Yield arrays `[chunk_frames, H, W, 3]` from arrays `[n, H, W, 3]` of any n; the last one may be shorter."""
-    held: list[Frames] = []
-    count = 0
+    """Yield new arrays `[chunk_frames, H, W, 3]` from arrays `[n, H, W, 3]` of any n; the last one may be shorter.
+
+    The groups are copied before the next one is asked for, so a camera may fill the same buffer again and again.
+
+    Raises:
+        InputError: a group is not uint8 `[n, H, W, 3]`, or has another size than the one before.
+    """
+    chunk: Frames | None = None
+    filled = 0
     for group in frames:
-        held.append(group)
-        count += len(group)
-        while count >= chunk_frames:
-            joined = np.concatenate(held) if len(held) > 1 else held[0]
-            yield joined[:chunk_frames]
-            held, count = [joined[chunk_frames:]], count - chunk_frames
-    if count:
-        yield np.concatenate(held) if len(held) > 1 else held[0]
+        check_frames(group, name="group of frames")
+        if group.ndim != 4 or (chunk is not None and group.shape[1:] != chunk.shape[1:]):
+            size = "one size" if chunk is None else f"[n, {', '.join(map(str, chunk.shape[1:]))}]"
+            raise InputError(
+                f"group of frames: got shape {list(group.shape)}, expected [n, H, W, 3] of {size}"
+            )
+        while len(group):
+            if chunk is None:
+                chunk = np.empty((chunk_frames, *group.shape[1:]), np.uint8)
+            taken = min(chunk_frames - filled, len(group))
+            chunk[filled : filled + taken] = group[:taken]
+            group, filled = group[taken:], filled + taken
+            if filled == chunk_frames:
+                yield chunk
+                chunk, filled = np.empty_like(chunk), 0
+    if chunk is not None and filled:
+        yield chunk[:filled]

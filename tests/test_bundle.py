@@ -117,3 +117,28 @@ def test_a_precision_that_is_not_there_says_how_to_get_it(tiny_bundle):
         InputError, match="no encoder in fp16, it has fp32; export with --precision fp16"
     ):
         half.graph("encoder", "fp16")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"chunk_frames": 0}, "no multiple of the temporal factor"),
+        ({"chunk_frames": 8}, "chunks of another length"),
+        ({"inputs": []}, "no input or no output"),
+        ({"role": "encoder"}, "the state of"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_incompatible(own_bundle, change, message):
+    rewrite(own_bundle, lambda m: m["graphs"][1].update(change))
+    with pytest.raises(IncompatibleError, match=message):
+        Bundle.open(own_bundle)
+
+
+def test_the_same_model_has_the_same_digest_in_another_bundle(
+    own_bundle, tiny_bundle, tiny_image_bundle
+):
+    rewrite(own_bundle, lambda m: m.update(name="other", edgevae_version="9"))
+    mine, other = Bundle.open(own_bundle), Bundle.open(tiny_bundle)
+    assert mine.digest != other.digest
+    assert mine.manifest.model_digest == other.manifest.model_digest
+    assert mine.manifest.model_digest != Bundle.open(tiny_image_bundle).manifest.model_digest

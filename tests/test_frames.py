@@ -66,3 +66,27 @@ def test_unusable_frames_are_refused_with_what_came_and_what_was_expected(value,
 def test_unusable_latents_are_refused_with_what_came_and_what_was_expected(value, message):
     with pytest.raises(InputError, match=message):
         check_latents(value, channels=4)
+
+
+def test_a_camera_may_fill_the_same_buffer_again_and_again():
+    def camera():
+        buffer = np.empty((1, 2, 2, 3), np.uint8)
+        for value in range(6):
+            buffer[:] = value
+            yield buffer
+
+    got = [chunk[:, 0, 0, 0].tolist() for chunk in chunks(camera(), chunk_frames=4)]
+    assert got == [[0, 1, 2, 3], [4, 5]]
+
+
+def test_a_single_frame_or_another_size_is_no_group():
+    frame = np.zeros((2, 2, 3), np.uint8)
+    with pytest.raises(InputError, match=r"group of frames: got shape \[2, 2, 3\]"):
+        list(chunks([frame], chunk_frames=4))
+    with pytest.raises(InputError, match=r"got shape \[1, 2, 4, 3\], expected .*\[n, 2, 2, 3\]"):
+        list(chunks([frame[None], np.zeros((1, 2, 4, 3), np.uint8)], chunk_frames=4))
+
+
+def test_a_number_too_large_for_the_graphs_is_refused():
+    with pytest.raises(InputError, match="NaN or infinite"):
+        check_latents(np.full((1, 4, 1, 1), 1e300), channels=4)

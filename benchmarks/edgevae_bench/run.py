@@ -8,6 +8,7 @@ import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgevae.errors import InputError
 from edgevae.frames import Frames
@@ -201,7 +202,7 @@ def _result(
         schema=SCHEMA,
         schema_version=SCHEMA_VERSION,
         created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        command=tuple(sys.argv),
+        command=tuple(Path(word).name if Path(word).is_absolute() else word for word in sys.argv),
         environment=environment,
         model=model,
         clip=facts(

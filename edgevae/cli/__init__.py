@@ -80,9 +80,8 @@ def group() -> None:
 def main() -> None:
     """Run the command line; an error of ours becomes one line on stderr and its exit code."""
     try:
-        group.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # Without standalone mode click returns the code of an early exit, as of --help.
+        sys.exit(group.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

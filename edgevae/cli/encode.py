@@ -42,7 +42,7 @@ def command(
     """Encode CLIP, a video or image, to LATENTS, a safetensors file.
 
     MODEL is a bundle, a checkpoint (where PyTorch is installed) or the name of a shipped model. The file has all that
-    is needed to decode the clip: size, timestamps, sound, and the digest of the bundle.
+    is needed to decode the clip: size, timestamps, sound, and the digest of the model.
     """
     from edgevae.video import encode_file
 

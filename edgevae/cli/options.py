@@ -117,12 +117,11 @@ def _exported(checkpoint: Path) -> Path:
                 "export it elsewhere, or install `edgevae[export]`"
             ) from error
         click.echo(f"exporting {checkpoint} once, to {bundle}", err=True)
-        export_bundle(
-            checkpoint,
-            bundle,
-            name=checkpoint.resolve().name,
-            step=lambda text: click.echo(f"  {text}", err=True),
-        )
+        try:
+            export_bundle(checkpoint, bundle, step=lambda text: click.echo(f"  {text}", err=True))
+        except (FileExistsError, InputError):
+            if not is_bundle(bundle):  # else another process exported it meanwhile
+                raise
     return bundle
 
 

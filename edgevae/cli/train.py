@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edgevae.errors import InputError
+from edgevae.errors import InputError, UnavailableError
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -73,8 +73,13 @@ def command(
     # Threads that spin while they wait make a step 4 times slower where another process shares the cores. Set before
     # PyTorch is loaded, which reads it once.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from edgevae.training import fit
-    from edgevae.training.config import TrainConfig, load_train_config
+    try:
+        from edgevae.training import fit
+        from edgevae.training.config import TrainConfig, load_train_config
+    except ImportError as error:
+        raise UnavailableError(
+            f"train: {error}; install it with `pip install 'edgevae[train]'`"
+        ) from error
 
     session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
     if resume is not None:

@@ -88,7 +88,7 @@ class OnnxRuntimeSession:
         """
         if self._session is None:
             raise InputError(f"{self.graph.file}: the session is closed; load the model again")
-        assert isinstance(state, HostState), "a state comes from this backend"
+        state = self._own(state)
         _check(data, self.graph.data)
         outputs = self._session.run(self._outputs, {self.graph.data.name: data, **state.tensors})
         following = HostState(
@@ -98,6 +98,16 @@ class OnnxRuntimeSession:
             return outputs[0], following
         np.copyto(out, outputs[0], casting="no")
         return out, following
+
+    def _own(self, state: SessionState) -> HostState:
+        wanted = [(s.name, np.dtype(s.dtype)) for s in self.graph.state]
+        if isinstance(state, HostState) and wanted == [
+            (n, t.dtype) for n, t in state.tensors.items()
+        ]:
+            return state
+        raise InputError(
+            f"{self.graph.file}: got the state of another model, precision or backend; start with `Vae.stream`"
+        )
 
     def close(self) -> None:
         """Free the graph."""

@@ -96,7 +96,7 @@ def decode_chunk(
     Raises:
         InputError: the latents are not those of this stream, not one chunk, or not finite.
     """
-    check_latents(latents, channels=channels)
+    latents = check_latents(latents, channels=channels)
     *batch, steps, _, h, w = latents.shape
     expected = (
         state.batch,
@@ -110,9 +110,7 @@ def decode_chunk(
     chunk = int(session.graph.data.resolve({"batch": 1, "height": cell_px, "width": cell_px})[0])
     if steps != chunk:
         raise InputError(f"latents: got {steps} latent steps, expected the {chunk} of one chunk")
-    frames, caches = session.run(
-        _fold(latents, axes=4).astype(np.float32, copy=False), state.decoder
-    )
+    frames, caches = session.run(_fold(latents, axes=4), state.decoder)
     cropped = _unfold(frames, batch)[..., : state.height, : state.width, :]
     return cropped, replace(state, decoder=caches)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from types import TracebackType
 
@@ -39,6 +40,11 @@ class Vae:
     def digest(self) -> str:
         """sha256 of the bundle's manifest, which stands for every byte of the bundle."""
         return self._bundle.digest
+
+    @property
+    def model_digest(self) -> str:
+        """sha256 of weights and specification: what latents belong to, in whatever bundle the model comes."""
+        return self._bundle.manifest.model_digest
 
     @property
     def spec(self) -> VaeSpec:
@@ -101,7 +107,7 @@ class Vae:
         Raises:
             InputError: another dtype or shape, a value that is not finite, or `frames` or `size` beyond the latents.
         """
-        check_latents(latents, channels=self.spec.latent_channels)
+        latents = check_latents(latents, channels=self.spec.latent_channels)
         *batch, steps, _, h, w = latents.shape
         height, width = size or (h * self.spec.spatial_factor, w * self.spec.spatial_factor)
         count = steps * self.spec.temporal_factor if frames is None else frames
@@ -165,8 +171,10 @@ class Vae:
 
     def close(self) -> None:
         """Free the graphs; the `Vae` cannot run any more."""
-        self._encoder.close()
-        self._decoder.close()
+        try:
+            self._encoder.close()
+        finally:
+            self._decoder.close()
 
     def __enter__(self) -> Vae:
         return self
@@ -227,14 +235,16 @@ def load(
         )
     bundle = Bundle.open(locate(model))
     choice: Choice = choose(bundle, backend=backend, device=device, precision=precision)
-    encoder = open_session(bundle, "encoder", choice=choice, threads=threads)
-    decoder = open_session(bundle, "decoder", choice=choice, threads=threads)
-    vae = Vae(bundle, encoder, decoder, precision=choice.precision)
-    try:
+    with contextlib.ExitStack() as opened:
+        encoder = opened.enter_context(
+            open_session(bundle, "encoder", choice=choice, threads=threads)
+        )
+        decoder = opened.enter_context(
+            open_session(bundle, "decoder", choice=choice, threads=threads)
+        )
+        vae = Vae(bundle, encoder, decoder, precision=choice.precision)
         golden.check(vae, bundle)
-    except BaseException:
-        vae.close()
-        raise
+        opened.pop_all()  # from here on they are the Vae's to close
     return vae
 
 

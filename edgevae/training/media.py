@@ -12,33 +12,17 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
 from tqdm import tqdm
 
 from edgevae.errors import InputError, MediaError
 from edgevae.frames import Frames
+from edgevae.video.colour import to_rgb
+from edgevae.video.container import limit_pixels, open_media
+from edgevae.video.still import StillReader, is_still
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-
-# Without a whitelist an ffconcat text named .mp4 would open other files.
-_FORMATS = (
-    *(
-        "mov",
-        "mp4",
-        "m4a",
-        "3gp",
-        "3g2",
-        "mj2",
-        "matroska",
-        "webm",
-        "avi",
-        "mpeg",
-        "mpegts",
-        "mpegvideo",
-    ),
-    *("png_pipe", "jpeg_pipe", "bmp_pipe", "webp_pipe", "tiff_pipe", "apng", "gif"),
-)
-_OPTIONS = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,20 +96,20 @@ def decode_segments(segments: list[Segment]) -> list[Frames]:
         MediaError: the file cannot be decoded, or holds no frame of a segment.
     """
     file = segments[0].file
+    if is_still(file.path):
+        with StillReader(file.path) as reader:
+            return [next(iter(reader)).frames]
     groups: list[list[Frames]] = [[] for _ in segments]
     last = max(s.stop for s in segments)
+    reformatter = VideoReformatter()
     with _open(file.path) as container:
         for index, frame in enumerate(container.decode(video=0)):
             if index >= last:
                 break
             wanted = [g for g, s in zip(groups, segments, strict=True) if s.start <= index < s.stop]
             if wanted:
-                # A change of size within a file would break the stack: keep the size that was announced.
-                picture = frame.reformat(width=file.width_px, height=file.height_px, format="rgb24")
-                # astype is for the type checker: rgb24 is uint8 already.
-                pixels = picture.to_ndarray().astype(np.uint8, copy=False)
                 for group in wanted:
-                    group.append(pixels)
+                    group.append(_pixels(frame, file, reformatter))
     if not all(groups):
         raise MediaError(
             f"{file.path}: ends before the frames that it announces; remove it or write it again"
@@ -134,11 +118,16 @@ def decode_segments(segments: list[Segment]) -> list[Frames]:
 
 
 def _probe(path: Path, name: str) -> MediaFile:
+    if is_still(path):
+        with StillReader(path) as reader:
+            info = reader.info
+        return MediaFile(
+            path=path, name=name, frames=1, height_px=info.height_px, width_px=info.width_px
+        )
     with _open(path) as container:
         stream = container.streams.video[0]
-        image = path.suffix.lower() in IMAGE_SUFFIXES
-        frames = 1 if image else sum(packet.size > 0 for packet in container.demux(stream))
-        if not image and frames < stream.frames:
+        frames = sum(packet.size > 0 for packet in container.demux(stream))
+        if frames < stream.frames:
             said = f"holds {frames} of the {stream.frames} frames that it announces; trained on what is there"
             tqdm.write(f"{path}: {said}", file=sys.stderr)
         height, width = stream.codec_context.height, stream.codec_context.width
@@ -147,14 +136,23 @@ def _probe(path: Path, name: str) -> MediaFile:
     return MediaFile(path=path, name=name, frames=frames, height_px=height, width_px=width)
 
 
+def _pixels(frame: av.VideoFrame, file: MediaFile, reformatter: VideoReformatter) -> Frames:
+    """Return a frame as uint8 RGB `[H, W, 3]`, in the colours that the runtime will see."""
+    if (frame.width, frame.height) != (file.width_px, file.height_px):
+        # A change of size within a file would break the stack: keep the size that was announced.
+        frame = reformatter.reformat(frame, width=file.width_px, height=file.height_px)
+    return np.array(to_rgb(frame, reformatter))
+
+
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[InputContainer]:
     """Open a file for reading; PyAV's errors become ours, here and while it is read."""
     try:
-        with av.open(str(path), options=dict(_OPTIONS)) as container:
+        with open_media(path) as container:
             if not container.streams.video:
                 raise MediaError(f"{path}: has no video stream; remove it from the training data")
             container.streams.video[0].thread_type = "AUTO"
+            limit_pixels(container.streams.video[0])
             yield container
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(

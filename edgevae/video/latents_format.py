@@ -47,8 +47,8 @@ class LatentsInfo(ClipFormat):
 
     bundle: str
     """Name of the bundle that encoded the clip."""
-    bundle_digest: str
-    """The bundle's sha256; only a bundle with the same can decode."""
+    model_digest: str
+    """sha256 of the model's weights and specification; only a bundle of the same model can decode."""
     temporal_factor: int
     """Frames per latent step."""
     spatial_factor: int
@@ -179,7 +179,7 @@ def _info(metadata: Mapping[str, str]) -> LatentsInfo:
         rate=Fraction(metadata["rate"]) if metadata["rate"] else None,
         pixel_aspect=Fraction(metadata["pixel_aspect"]),
         bundle=metadata["bundle"],
-        bundle_digest=metadata["bundle_digest"],
+        model_digest=metadata["model_digest"],
         temporal_factor=int(metadata["temporal_factor"]),
         spatial_factor=int(metadata["spatial_factor"]),
         frames=int(metadata["frames"]),

@@ -81,15 +81,15 @@ class LatentsReader:
         return "sound" in self._tensors
 
     def check_model(self, *, name: str, digest: str) -> None:
-        """Refuse a bundle that did not encode these latents.
+        """Refuse a model that did not encode these latents.
 
         Raises:
             IncompatibleError: another digest.
         """
-        if digest != self.info.bundle_digest:
+        if digest != self.info.model_digest:
             raise IncompatibleError(
-                f"{self._path}: was encoded by {self.info.bundle!r} (sha256 {self.info.bundle_digest}), this model is "
-                f"{name!r} (sha256 {digest}); decode with the bundle that encoded it, or encode the clip again"
+                f"{self._path}: was encoded by {self.info.bundle!r} (sha256 {self.info.model_digest}), this model is "
+                f"{name!r} (sha256 {digest}); decode with the model that encoded it, or encode the clip again"
             )
 
     def chunks(self, *, steps: int) -> Iterator[npt.NDArray[np.float32]]:

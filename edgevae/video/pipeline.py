@@ -92,7 +92,7 @@ def decode_file(
     began, done = time.perf_counter(), 0
     with LatentsReader(latents) as source:
         info = source.info
-        source.check_model(name=vae.name, digest=vae.digest)
+        source.check_model(name=vae.name, digest=vae.model_digest)
         steps = vae.chunk_frames // info.temporal_factor
         with (
             source.sound() if sound else contextlib.nullcontext() as track,
@@ -178,7 +178,7 @@ def _latents_info(vae: StreamingVae[State], clip: ClipFormat) -> LatentsInfo:
         rate=clip.rate,
         pixel_aspect=clip.pixel_aspect,
         bundle=vae.name,
-        bundle_digest=vae.digest,
+        model_digest=vae.model_digest,
         temporal_factor=vae.spec.temporal_factor,
         spatial_factor=vae.spec.spatial_factor,
     )

@@ -21,8 +21,8 @@ class StreamingVae(Protocol[State]):
         """The model's name."""
 
     @property
-    def digest(self) -> str:
-        """What stands for every byte of the bundle."""
+    def model_digest(self) -> str:
+        """What stands for weights and specification, in whatever bundle they come."""
 
     @property
     def spec(self) -> VaeSpec:

@@ -75,6 +75,11 @@ def export_bundle(
         raise InputError(f"{target}: exists; give another path, or --overwrite to replace a bundle")
     folder = locate(checkpoint, part="checkpoint")
     vae = load_checkpoint(folder)
+    if vae.config.latent_mean is None or vae.config.latent_std is None:
+        raise InputError(
+            f"{folder}: config.json has no latent_mean and latent_std, so latents would have no unit scale; "
+            "finish the training run, which measures them (edgevae train --resume RUN), or set them"
+        )
     factor = vae.spec.temporal_factor
     chunk = chunk_frames or factor
     if chunk % factor:
@@ -95,7 +100,7 @@ def export_bundle(
     bundle = write_bundle(
         target,
         files,
-        name=name or folder.resolve().name,
+        name=name or _name(folder),
         checkpoint_sha256=sha256((folder / WEIGHTS).read_bytes()),
         spec=vae.spec,
         graphs=tuple(graphs),
@@ -103,6 +108,12 @@ def export_bundle(
         replace=replace_existing,
     )
     return bundle, result
+
+
+def _name(folder: Path) -> str:
+    """Return a model's name by its checkpoint: `runs/street/checkpoint` is street, as is `street`."""
+    folder = folder.resolve()
+    return folder.parent.name if folder.name == "checkpoint" else folder.name
 
 
 def _graphs(

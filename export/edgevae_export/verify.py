@@ -42,6 +42,8 @@ class Gates:
     """Largest difference of frames, in levels of 255, fp32."""
     fp16_latents: float = 3e-2
     """Largest difference of latents (unit scale), fp16."""
+    fp16_frames_levels: float = 2.0
+    """Largest difference of frames, in levels of 255, fp16; what the runtime asks of the golden frames too."""
     fp16_psnr_dB: float = 55.0
     """Least PSNR between the fp32 and fp16 frames."""
     fp16_psnr_change_dB: float = 0.05
@@ -164,6 +166,9 @@ def check(comparison: Comparison, gates: Gates) -> None:
         )
         return
     _require("latents differ by", c.latents_max_difference, most=gates.fp16_latents, of=c)
+    _require(
+        "frames differ, in levels, by", c.frames_max_levels, most=gates.fp16_frames_levels, of=c
+    )
     _require("frames are apart, in -dB, by", -c.frames_psnr_dB, most=-gates.fp16_psnr_dB, of=c)
     if c.sample == "real":
         change = abs(c.reconstruction_psnr_change_dB)

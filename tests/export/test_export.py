@@ -15,7 +15,7 @@ import edgevae
 from edgevae.errors import InputError, ParityError
 from edgevae.nn import load_checkpoint, save_checkpoint
 from edgevae_export import verify
-from edgevae_export.export import export_bundle, steps
+from edgevae_export.export import _name, export_bundle, steps
 from edgevae_export.samples import samples
 
 
@@ -119,3 +119,19 @@ def test_an_export_that_is_killed_leaves_no_bundle(tiny_checkpoint, tmp_path, la
         assert any(line.strip() == last for line in process.stdout)
         process.send_signal(signal.SIGKILL)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_whose_latents_were_not_measured_is_refused(own_checkpoint, tmp_path):
+    path = own_checkpoint / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "latent_std": None}))
+    with pytest.raises(
+        InputError, match="no latent_mean and latent_std, so latents would have no unit scale"
+    ):
+        export_bundle(own_checkpoint, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("runs/street/checkpoint", "street"), ("street", "street")]
+)
+def test_a_model_is_named_by_its_run(folder, name, tmp_path):
+    assert _name(tmp_path / folder) == name

@@ -222,3 +222,12 @@ def test_a_closed_vae_says_so(tiny_bundle, noise):
     vae.close()
     with pytest.raises(InputError, match="the session is closed"):
         vae.encode(noise(4, 8, 8, 3))
+
+
+def test_the_state_of_another_precision_is_refused(tiny_bundle, noise):
+    with (
+        edgevae.load(tiny_bundle, precision="fp32") as one,
+        edgevae.load(tiny_bundle, precision="fp16") as other,
+        pytest.raises(InputError, match="state of another model, precision or backend"),
+    ):
+        other.encode_chunk(noise(4, 8, 8, 3), one.stream(height=8, width=8))

@@ -17,7 +17,7 @@ INFO = LatentsInfo(
     rate=Fraction(30000, 1001),
     pixel_aspect=Fraction(4, 3),
     bundle="tiny",
-    bundle_digest="ab" * 32,
+    model_digest="ab" * 32,
     temporal_factor=4,
     spatial_factor=8,
 )
