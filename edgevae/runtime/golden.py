@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LATENTS_TOLERANCE = {"fp32": 1e-3, "fp16": 3e-2}
 """Largest difference on latents of unit scale. Wider than the export's gate: other machines sum in another order."""
 
-FRAMES_TOLERANCE = {"fp32": 1.0, "fp16": 2.0}
+FRAMES_TOLERANCE = {"fp32": 1.0, "fp16": 8.0}
 """Largest difference on frames, in levels of 255."""
 
 

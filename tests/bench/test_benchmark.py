@@ -159,7 +159,6 @@ def test_fewer_frames_than_asked_for_are_said(video, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((BUNDLE,), 2, "give a video with --video"),
         (("no-such-model", "--video", "{video}"), 2, "no-such-model: no such path"),
         ((BUNDLE, "--video", "missing.mp4"), 2, "missing.mp4"),
         ((BUNDLE, "--video", __file__), 2, "test_benchmark.py"),
@@ -214,3 +213,10 @@ def test_only_the_baseline_imports_pytorch_or_the_networks():
     )
     found = {path.name for path in package.glob("*.py") if importing.search(path.read_text())}
     assert found == {"baseline.py"}
+
+
+def test_without_a_clip_the_packages_own_is_measured(monkeypatch, capsys):
+    assert in_process(monkeypatch, str(BUNDLE), "--frames", "8", "--rounds", "1", "--json") == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["clip"]["name"] == "flower.mp4"
+    assert result["quality"][0]["quality"]["frames"] == 8
