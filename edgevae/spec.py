@@ -138,6 +138,11 @@ class GraphSpec:
         return self.inputs[0]
 
     @property
+    def chunk_length(self) -> int:
+        """What one call takes of one clip: frames for an encoder, latent steps for a decoder."""
+        return replace(self.data, shape=self.data.shape[:1]).resolve({"batch": 1})[0]
+
+    @property
     def state(self) -> tuple[TensorSpec, ...]:
         """The state inputs; empty for a model without memory."""
         return self.inputs[1:]

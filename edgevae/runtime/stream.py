@@ -107,7 +107,7 @@ def decode_chunk(
         raise InputError(
             f"latents: got shape {list(latents.shape)}, expected batch, h and w {list(expected)} of the stream"
         )
-    chunk = int(session.graph.data.resolve({"batch": 1, "height": cell_px, "width": cell_px})[0])
+    chunk = session.graph.chunk_length
     if steps != chunk:
         raise InputError(f"latents: got {steps} latent steps, expected the {chunk} of one chunk")
     frames, caches = session.run(_fold(latents, axes=4), state.decoder)

@@ -97,15 +97,7 @@ class TrainConfig:
     """Decides weights, samples and noise."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "batch_clips",
-            "refresh_clips",
-            "val_every_steps",
-            "save_every_steps",
-            "val_clips",
-            "cache_mib",
-        ):
+        for name in _AT_LEAST_1:
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("crop_px", "val_crop_px"):
             value = getattr(self, name)
