@@ -1,6 +1,8 @@
 """The error tree of edgevae.
 
     EdgeVaeError                exit code 1   something failed while running
+    +-- DeviceError                           the CUDA driver or TensorRT refused a call
+    |   +-- OutOfMemoryError                  the device has not enough memory; nothing else is affected
     +-- InputError              exit code 2   an argument, file or array cannot be used as given
     |   +-- ConfigError                       a configuration has an unknown key or an invalid value
     |   +-- MediaError                        a video or image file cannot be read
@@ -19,11 +21,13 @@ from typing import ClassVar
 
 __all__ = [
     "ConfigError",
+    "DeviceError",
     "EdgeVaeError",
     "IncompatibleError",
     "InputError",
     "IntegrityError",
     "MediaError",
+    "OutOfMemoryError",
     "ParityError",
     "UnavailableError",
 ]
@@ -33,6 +37,14 @@ class EdgeVaeError(Exception):
     """Something failed while running; the root of every error that edgevae raises on purpose."""
 
     exit_code: ClassVar[int] = 1
+
+
+class DeviceError(EdgeVaeError):
+    """The CUDA driver or TensorRT refused a call."""
+
+
+class OutOfMemoryError(DeviceError):
+    """The device has not enough memory for an allocation; what was there before is untouched and usable."""
 
 
 class InputError(EdgeVaeError):

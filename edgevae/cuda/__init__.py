@@ -1,0 +1,1 @@
+"""The CUDA driver from Python: probed without loading anything, then used through cuda-python or pycuda."""
