@@ -22,10 +22,10 @@ from edgevae.spec import GraphSpec, Precision, Role
 from edgevae.strict import to_dict
 from edgevae.version import __version__
 from edgevae_export import verify
-from edgevae_export.builder import check_build
 from edgevae_export.precision import highest
 from edgevae_export.samples import samples, whole_cells
 from edgevae_export.to_onnx import graph_module, graph_spec, to_onnx
+from edgevae_export.to_tensorrt import check_build
 
 GOLDEN_PX = 64
 """Side of the golden frames: small, so that every load can afford them."""

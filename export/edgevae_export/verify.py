@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from edgevae.errors import ParityError
-from edgevae.frames import Frames, Latents
+from edgevae.frames import Frames, Latents, psnr_dB
 from edgevae.nn import Vae
 from edgevae.nn.vae import initial_state
 from edgevae.runtime.onnxruntime import OnnxRuntimeSession
@@ -175,12 +175,6 @@ def check(comparison: Comparison, gates: Gates) -> None:
         _require(
             "reconstruction PSNR changes, in dB, by", change, most=gates.fp16_psnr_change_dB, of=c
         )
-
-
-def psnr_dB(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the PSNR between frames uint8; infinite where they are equal."""
-    mse = float(np.square(one.astype(np.float64) - other.astype(np.float64)).mean())
-    return math.inf if mse == 0 else 10 * math.log10(255.0**2 / mse)
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from edgevae.bundle import Bundle
 from edgevae.errors import ParityError
 from edgevae.nn import load_checkpoint
-from edgevae_export import builder, verify
+from edgevae_export import to_tensorrt, verify
 from edgevae_export.to_onnx import OPSET
 
 GRAPHS = [
@@ -56,16 +56,16 @@ def test_a_graph_has_no_external_data_and_nothing_of_the_machine_that_wrote_it(g
 
 
 @pytest.mark.skipif(
-    not builder.is_installed(), reason="tensorrt-rtx is not installed (edgevae[tensorrt-rtx])"
+    not to_tensorrt.is_installed(), reason="tensorrt-rtx is not installed (edgevae[tensorrt-rtx])"
 )
 def test_tensorrts_builder_makes_an_engine_of_a_graph(graph):
-    result = builder.check_build(*graph)
+    result = to_tensorrt.check_build(*graph)
     assert result.built
     assert result.engine_bytes > 10_000
 
 
 @pytest.mark.skipif(
-    not builder.is_installed(), reason="tensorrt-rtx is not installed (edgevae[tensorrt-rtx])"
+    not to_tensorrt.is_installed(), reason="tensorrt-rtx is not installed (edgevae[tensorrt-rtx])"
 )
 def test_tensorrts_builder_can_refuse(tiny_bundle):
     """A UINT8 tensor may meet nothing but a Cast."""
@@ -82,8 +82,10 @@ def test_tensorrts_builder_can_refuse(tiny_bundle):
         opset_imports=[helper.make_opsetid("", OPSET)],
     )
     spec = Bundle.open(tiny_bundle).graph("encoder", "fp32")
-    with pytest.raises(ParityError, match=r"TensorRT-RTX .* cannot"):
-        builder.check_build(model.SerializeToString(), spec)
+    with pytest.raises(
+        ParityError, match=r"encoder.fp32.onnx: tensorrt_rtx .* cannot .*; report this graph"
+    ):
+        to_tensorrt.check_build(model.SerializeToString(), spec)
 
 
 @pytest.mark.parametrize("kind", ["video", "image"])
