@@ -2,7 +2,7 @@
 #
 #   make demo    export the shipped model, run it on a clip without PyTorch, measure it against PyTorch, picture it
 #   make test    lint, types, layers, documentation, all tests; what CI runs
-#   make docs    write docs/cli.md from --help
+#   make docs    write docs/cli.md from --help, and the tables of docs/architecture.md from the modules
 #   make assets  write the tiny models of the tests again
 #   make clean   remove what these targets made
 
@@ -52,6 +52,7 @@ test-310: $(VENV)/ready
 
 docs: $(VENV)/ready
 	$(RUN) docs/make_cli.py
+	$(RUN) docs/make_architecture.py
 
 assets: $(VENV)/ready
 	$(RUN) tests/assets/make_bundles.py

@@ -12,18 +12,22 @@ Importing this package needs numpy only; a backend's library is loaded by `load`
 from __future__ import annotations
 
 from edgevae.bundle import Bundle
+from edgevae.engine.profile import Profile, Size
 from edgevae.errors import (
     ConfigError,
+    DeviceError,
     EdgeVaeError,
     IncompatibleError,
     InputError,
     IntegrityError,
     MediaError,
+    OutOfMemoryError,
     ParityError,
     UnavailableError,
 )
 from edgevae.frames import chunks
 from edgevae.runtime.stream import StreamState
+from edgevae.runtime.tensorrt_options import TensorRtOptions
 from edgevae.runtime.vae import Vae, load
 from edgevae.spec import GraphSpec, TensorSpec, VaeSpec
 from edgevae.version import __version__
@@ -31,14 +35,19 @@ from edgevae.version import __version__
 __all__ = [
     "Bundle",
     "ConfigError",
+    "DeviceError",
     "EdgeVaeError",
     "GraphSpec",
     "IncompatibleError",
     "InputError",
     "IntegrityError",
     "MediaError",
+    "OutOfMemoryError",
     "ParityError",
+    "Profile",
+    "Size",
     "StreamState",
+    "TensorRtOptions",
     "TensorSpec",
     "UnavailableError",
     "Vae",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
@@ -17,6 +18,12 @@ Latents: TypeAlias = npt.NDArray[np.floating]
 def round_up(value: int, multiple: int) -> int:
     """Return the smallest multiple of `multiple` that is at least `value`."""
     return -(-value // multiple) * multiple
+
+
+def psnr_dB(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the PSNR between frames uint8 of one shape, over all values; infinite where they are equal."""
+    mse = float(np.square(one.astype(np.float64) - other.astype(np.float64)).mean())
+    return math.inf if mse == 0 else 10 * math.log10(255.0**2 / mse)
 
 
 def check_frames(frames: object, *, name: str = "frames") -> Frames:

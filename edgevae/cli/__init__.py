@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 
 import click
@@ -18,6 +19,10 @@ COMMANDS = {
     "export": (
         "edgevae_export.cli:command",
         "Write a checkpoint as a bundle of ONNX graphs, checked against PyTorch.",
+    ),
+    "build": (
+        "edgevae.cli.build:command",
+        "Build TensorRT engines of a bundle for this machine's GPU, and keep them in the cache.",
     ),
     "info": ("edgevae.cli.info:command", "Show what a bundle or checkpoint holds."),
     "encode": ("edgevae.cli.encode:command", "Encode a clip to a latents file."),
@@ -73,8 +78,31 @@ class LazyGroup(click.Group):
     cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, prog_name="edgevae")
-def group() -> None:
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    help="Say on stderr which backend was taken and why; twice: also what TensorRT says.",
+)
+def group(verbose: int) -> None:
     """Variational autoencoders for images and video, from PyTorch to the device."""
+    _log_to_stderr((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
+
+
+class _Stderr(logging.Handler):
+    """Writes a record as one line, like an error of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it to whatever stderr is now."""
+        click.echo(f"edgevae: {self.format(record)}", err=True)
+
+
+def _log_to_stderr(level: int) -> None:
+    """Show the log of edgevae, and nobody else's, from a level on; warnings are always shown."""
+    logger = logging.getLogger("edgevae")
+    logger.setLevel(level)
+    logger.handlers = [_Stderr()]
+    logger.propagate = False
 
 
 def main() -> None:

@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from edgevae.cli.options import json_option, print_result
+from edgevae.errors import UnavailableError
 from edgevae.version import __version__
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the table."""
-
-    name: str
-    """What was looked for."""
-    version: str
-    """Its version, or `-`."""
-    usable: bool
-    """Whether edgevae can use it now."""
-    note: str
-    """What it is for, or the reason and the command that mends it."""
-
-
-@click.command(epilog="\b\nExample:\n  edgevae doctor")
-@json_option
-def command(as_json: bool) -> None:
-    """Say what can run here, and what to install for the rest.
-
-    Looks at what is installed without loading it, except ONNX Runtime, whose providers are asked for.
-    """
-    findings = [_onnxruntime(), *(_package(*row) for row in PACKAGES)]
-    header = f"edgevae {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    width = max(len(f.name) for f in findings)
-    versions = max(len(f.version) for f in findings)
-    lines = [
-        f"{'yes' if f.usable else 'no':<4} {f.name:<{width}}  {f.version:<{versions}}  {f.note}".rstrip()
-        for f in findings
-    ]
-    result = {
-        "edgevae": __version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "findings": [asdict(f) for f in findings],
-    }
-    print_result(result, as_json=as_json, text="\n".join([header, *lines]))
-
+if TYPE_CHECKING:
+    from edgevae.runtime.diagnosis import Finding
 
 PACKAGES = (
     ("av", "av", "video", "video files"),
@@ -57,42 +22,62 @@ PACKAGES = (
     ("lightning", "lightning", "train", "training"),
     ("onnx", "onnx", "export", "export"),
     ("onnxscript", "onnxscript", "export", "export"),
-    (
-        "tensorrt_rtx",
-        "tensorrt-rtx",
-        "tensorrt-rtx",
-        "checks every exported graph with NVIDIA's builder",
-    ),
     ("scipy", "scipy", "bench", "quality metrics"),
 )
 """Module, distribution, extra, and what it is for."""
 
 
+@click.command(epilog="\b\nExample:\n  edgevae doctor")
+@json_option
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """Say what can run here, and what to install for the rest.
+
+    Looks at the driver, the GPUs, each backend and what it needs. Native libraries are loaded in processes of their
+    own, so that one that crashes is a line of the table. Exit code 5 where no backend can run.
+    """
+    from edgevae.runtime.diagnosis import diagnose
+    from edgevae.runtime.jetson import jetson
+
+    board = jetson()
+    findings = [*diagnose(), *(_package(*row) for row in PACKAGES)]
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    header = f"edgevae {__version__}, Python {platform.python_version()}, {system}"
+    if board is not None:
+        header += f", {board.model}, Jetson Linux {board.release or 'of unknown release'}"
+    is_usable = any(f.usable for f in findings if f.kind == "backend")
+    result = {
+        "edgevae": __version__,
+        "python": platform.python_version(),
+        "system": system,
+        "machine": platform.machine(),
+        "jetson": asdict(board) if board is not None else None,
+        "usable": is_usable,
+        "findings": [asdict(f) for f in findings],
+    }
+    print_result(result, as_json=as_json, text="\n".join([header, "", *_table(findings)]))
+    if not is_usable:
+        context.exit(UnavailableError.exit_code)
+
+
+def _table(findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield the lines of the table; a further note of a finding has a line of its own."""
+    rows = list(findings)
+    width = max(len(f.name) for f in rows)
+    versions = max(len(f.version) for f in rows)
+    for f in rows:
+        head = f"{'yes' if f.usable else 'no':<4} {f.name:<{width}}  {f.version:<{versions}}  "
+        for i, note in enumerate(f.notes or ("",)):
+            yield ((head if i == 0 else " " * len(head)) + note).rstrip()
+
+
 def _package(module: str, distribution: str, extra: str, purpose: str) -> Finding:
+    import importlib.util
+
+    from edgevae.runtime.diagnosis import Finding
+    from edgevae.runtime.providers import installed_version
+
     if importlib.util.find_spec(module) is None:
-        return Finding(module, "-", False, f"{purpose}: pip install 'edgevae[{extra}]'")
-    return Finding(module, _version(distribution), True, purpose)
-
-
-def _onnxruntime() -> Finding:
-    """Return what ONNX Runtime can do, and whether its two distributions overwrite each other."""
-    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name) != "-"]
-    if not installed:
-        return Finding("onnxruntime", "-", False, "runs bundles: pip install 'edgevae[cpu]'")
-    version = _version(installed[0])
-    if len(installed) == 2:
-        note = "onnxruntime and onnxruntime-gpu overwrite each other: pip uninstall both, then install one"
-        return Finding("onnxruntime", version, False, note)
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        return Finding("onnxruntime", version, False, f"installed, but does not load: {error}")
-    providers = ", ".join(ort.get_available_providers())
-    return Finding("onnxruntime", version, True, f"runs bundles on the CPU; it offers {providers}")
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "-"
+        note = f"{purpose}: pip install 'edgevae[{extra}]'"
+        return Finding("package", module, "-", False, (note,))
+    return Finding("package", module, installed_version(distribution) or "-", True, (purpose,))

@@ -8,7 +8,13 @@ from typing import Any, Literal
 import click
 
 from edgevae.cli.clips import damage_option, output_options, print_clip, progress_bar, sound_option
-from edgevae.cli.options import backend_options, json_option, load_model, model_argument
+from edgevae.cli.options import (
+    backend_options,
+    json_option,
+    load_model,
+    model_argument,
+    tensorrt_options,
+)
 
 
 @click.command(
@@ -27,6 +33,7 @@ from edgevae.cli.options import backend_options, json_option, load_model, model_
 @sound_option
 @damage_option
 @backend_options
+@tensorrt_options
 @json_option
 def command(
     model: str,

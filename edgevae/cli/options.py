@@ -38,13 +38,18 @@ def backend_options(function: F) -> F:
             "--backend",
             default="auto",
             show_default=True,
-            help="What runs the graphs: auto or onnxruntime.",
+            help="What runs the graphs: auto, tensorrt, tensorrt_rtx, onnxruntime or onnxruntime_tensorrt.",
         ),
         click.option(
-            "--device", default="auto", show_default=True, help="Where the graphs run: auto or cpu."
+            "--device",
+            default="auto",
+            show_default=True,
+            help="Where the graphs run: auto, cpu, cuda or cuda:N.",
         ),
         click.option(
-            "--precision", default=None, help="fp32 or fp16; by default the fastest for the device."
+            "--precision",
+            default=None,
+            help="fp32 or fp16; by default fp16 on a GPU, fp32 on a CPU.",
         ),
         click.option(
             "--threads",
@@ -58,20 +63,67 @@ def backend_options(function: F) -> F:
     return function
 
 
+def tensorrt_options(function: F) -> F:
+    """Add --build/--no-build, --cuda-graph/--no-cuda-graph and --zero-copy."""
+    options = (
+        click.option(
+            "--build/--no-build",
+            "allow_build",
+            default=True,
+            show_default=True,
+            help="TensorRT: build an engine that is missing or stale, or leave with exit code 4.",
+        ),
+        click.option(
+            "--cuda-graph/--no-cuda-graph",
+            default=True,
+            show_default=True,
+            help="TensorRT: replay calls as CUDA graphs, or enqueue each.",
+        ),
+        click.option(
+            "--zero-copy",
+            is_flag=True,
+            help="TensorRT: read and write frames in mapped host memory; for Jetson.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def load_model(
-    model: str, *, backend: str, device: str, precision: str | None, threads: int | None
+    model: str,
+    *,
+    backend: str,
+    device: str,
+    precision: str | None,
+    threads: int | None,
+    allow_build: bool = True,
+    cuda_graph: bool = True,
+    zero_copy: bool = False,
 ) -> Vae:
-    """Return the opened model that MODEL stands for.
+    """Return the opened model that MODEL stands for; a build of an engine shows a bar on stderr.
 
     Raises:
         EdgeVaeError: as `edgevae.load`, or `resolve_model`.
     """
+    from edgevae.cli.build_progress import show_builds
+    from edgevae.runtime.tensorrt_options import TensorRtOptions
     from edgevae.runtime.vae import load
 
     # The runtime refuses a precision that it does not know, and names the choices.
     chosen = cast("Precision | None", precision)
     return load(
-        resolve_model(model), backend=backend, device=device, precision=chosen, threads=threads
+        resolve_model(model),
+        backend=backend,
+        device=device,
+        precision=chosen,
+        threads=threads,
+        tensorrt=TensorRtOptions(
+            allow_build=allow_build,
+            cuda_graph=cuda_graph,
+            zero_copy=zero_copy,
+            progress=show_builds(),
+        ),
     )
 
 

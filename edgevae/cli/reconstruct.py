@@ -15,7 +15,13 @@ from edgevae.cli.clips import (
     quality_options,
     sound_option,
 )
-from edgevae.cli.options import backend_options, json_option, load_model, model_argument
+from edgevae.cli.options import (
+    backend_options,
+    json_option,
+    load_model,
+    model_argument,
+    tensorrt_options,
+)
 
 
 @click.command(
@@ -28,6 +34,7 @@ from edgevae.cli.options import backend_options, json_option, load_model, model_
 @sound_option
 @damage_option
 @backend_options
+@tensorrt_options
 @json_option
 def command(
     model: str,

@@ -1,9 +1,12 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime: the package, a graph opened in it, and its CPU provider as a session."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +14,7 @@ from edgevae.errors import IncompatibleError, InputError, UnavailableError
 from edgevae.runtime.session import Array, SessionState
 from edgevae.spec import GraphSpec, TensorSpec, next_name
 
-INSTALL = "install it with `pip install 'edgevae[cpu]'`"
-PROVIDER = "CPUExecutionProvider"
+CPU = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True)
@@ -39,37 +41,18 @@ class OnnxRuntimeSession:
     device = "cpu"
 
     def __init__(self, model: bytes, graph: GraphSpec, *, threads: int | None = None) -> None:
+        ort = import_onnxruntime()
         try:
-            import onnxruntime as ort
-        except ImportError as error:
-            raise UnavailableError(f"onnxruntime: not installed ({error}); {INSTALL}") from error
-        options = ort.SessionOptions()
-        options.log_severity_level = (
-            3  # errors only: warnings on these graphs speak of our own float16 casts
-        )
-        # Idle threads of one graph would spin on the cores that the other graph needs: 1.7x slower decoding.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        try:
-            session = ort.InferenceSession(model, options, providers=[PROVIDER])
+            session = open_graph(ort, model, graph, providers=[CPU], threads=threads)
+        except IncompatibleError:
+            raise
         except Exception as error:  # onnxruntime's exceptions share no base class but this
             raise IncompatibleError(
                 f"{graph.file}: onnxruntime {ort.__version__} cannot load it: {error}"
             ) from error
-        for theirs, ours in (
-            (session.get_inputs(), graph.inputs),
-            (session.get_outputs(), graph.outputs),
-        ):
-            names = [tensor.name for tensor in theirs]
-            if names != [tensor.name for tensor in ours]:
-                raise IncompatibleError(
-                    f"{graph.file}: has tensors {names}, which are not those in the manifest"
-                )
         self.graph = graph
-        # Only what comes back is asked for: the data, then the state; a log-variance stays in the graph.
-        self._outputs = [graph.outputs[0].name, *(next_name(s.name) for s in graph.state)]
-        self._session: ort.InferenceSession | None = session
+        self._outputs = wanted_outputs(graph)
+        self._session: Any = session  # Any: onnxruntime has no stubs
 
     def initial_state(self, *, batch: int, height_px: int, width_px: int) -> HostState:
         """Return zeros of the caches' shapes."""
@@ -78,16 +61,28 @@ class OnnxRuntimeSession:
             {s.name: np.zeros(s.resolve(sizes), np.dtype(s.dtype)) for s in self.graph.state}
         )
 
+    def is_ready(self, *, batch: int, height_px: int, width_px: int) -> bool:
+        """Return True: one graph takes every size."""
+        return True
+
     def run(
-        self, data: Array, state: SessionState, *, out: Array | None = None
+        self,
+        data: Array,
+        state: SessionState,
+        *,
+        out: Array | None = None,
+        stream: object = None,
     ) -> tuple[np.ndarray, HostState]:
         """Return the data output and the next state; see `Session.run`.
 
         Raises:
-            InputError: the data has not the dtype or number of axes of the graph's input, or the session is closed.
+            InputError: the data has not the dtype or number of axes of the graph's input, a CUDA stream was given, or
+                the session is closed.
         """
         if self._session is None:
             raise InputError(f"{self.graph.file}: the session is closed; load the model again")
+        if stream is not None:
+            raise InputError("stream: got one, but onnxruntime on the cpu has none; leave it out")
         state = self._own(state)
         _check(data, self.graph.data)
         outputs = self._session.run(self._outputs, {self.graph.data.name: data, **state.tensors})
@@ -123,6 +118,77 @@ class OnnxRuntimeSession:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def import_onnxruntime(extra: str = "cpu") -> Any:  # Any: onnxruntime has no stubs
+    """Return the module.
+
+    Args:
+        extra: Of edgevae, which installs what is wanted: `cpu` or `gpu`.
+
+    Raises:
+        UnavailableError: it is not installed or does not load.
+    """
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime"
+        what = "not installed" if missing else f"installed, but does not load ({error})"
+        raise UnavailableError(
+            f"onnxruntime: {what}; install it with `pip install 'edgevae[{extra}]'`"
+        ) from error
+
+
+def open_graph(
+    ort: Any,  # Any: the module
+    model: bytes,
+    graph: GraphSpec,
+    *,
+    providers: Sequence[str | tuple[str, dict[str, str]]],
+    threads: int | None = None,
+    note_placement: bool = False,
+) -> Any:  # Any: an onnxruntime.InferenceSession
+    """Return ONNX Runtime's own session of a graph, whose tensors are those of its description.
+
+    Args:
+        ort: The module.
+        model: The ONNX file.
+        graph: Its description.
+        providers: What may run it, the first choice first, each alone or with its options.
+        threads: Threads of the CPU provider for one call.
+        note_placement: Have ONNX Runtime note which provider each node went to.
+
+    Raises:
+        IncompatibleError: the tensors are others.
+        Exception: what ONNX Runtime raises where it cannot load the graph; its exceptions share no other base class.
+    """
+    options = ort.SessionOptions()
+    # Errors only: warnings on these graphs speak of our own float16 casts.
+    options.log_severity_level = 3
+    # Idle threads of one graph would spin on the cores that the other graph needs: 1.7x slower decoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if note_placement:
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    # Without this a provider that fails is replaced by another one, with a line on stdout.
+    session = ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
+    session.disable_fallback()
+    for theirs, ours in (
+        (session.get_inputs(), graph.inputs),
+        (session.get_outputs(), graph.outputs),
+    ):
+        names = [tensor.name for tensor in theirs]
+        if names != [tensor.name for tensor in ours]:
+            raise IncompatibleError(
+                f"{graph.file}: has tensors {names}, which are not those in the manifest"
+            )
+    return session
+
+
+def wanted_outputs(graph: GraphSpec) -> list[str]:
+    """Return the outputs to ask for: the data, then the state; a log-variance stays in the graph."""
+    return [graph.outputs[0].name, *(next_name(s.name) for s in graph.state)]
 
 
 def _check(data: Array, spec: TensorSpec) -> None:

@@ -2,8 +2,9 @@
 
     Vae  ->  Session.run(data, state)  ->  data, state
                  ^
-                 | onnxruntime.py    arrays in host memory
-                 | tensorrt.py       device buffers, state swapped by address (to come)
+                 | onnxruntime.py         arrays in host memory
+                 | onnxruntime_cuda.py    state on the device, in values of ONNX Runtime's
+                 | tensorrt.py            state on the device, swapped by address
 
 The state never passes through numpy on its way from one call to the next: it is an opaque object of the backend that
 made it, so a GPU backend keeps it on the device. Data may be anything that the backend can read without a copy.
@@ -11,22 +12,13 @@ made it, so a GPU backend keeps it on the device. Data may be anything that the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
-from edgevae.bundle import Bundle
-from edgevae.errors import InputError, UnavailableError
-from edgevae.spec import GraphSpec, Precision, Role
+from edgevae.spec import GraphSpec
 
 Array: TypeAlias = Any
 """A numpy array, or on a GPU backend also an object with `__dlpack__` or `__cuda_array_interface__`."""
-
-BACKENDS = ("onnxruntime",)
-"""Names that `backend=` takes, beside `auto`."""
-
-DEVICES = ("cpu",)
-"""Names that `device=` takes, beside `auto`."""
 
 
 class SessionState(Protocol):
@@ -54,8 +46,16 @@ class Session(Protocol):
     def initial_state(self, *, batch: int, height_px: int, width_px: int) -> SessionState:
         """Return the state at the first chunk of a stream: zeros, on the device."""
 
+    def is_ready(self, *, batch: int, height_px: int, width_px: int) -> bool:
+        """Return whether a call of this size runs at once, without an engine to be built for it."""
+
     def run(
-        self, data: Array, state: SessionState, *, out: Array | None = None
+        self,
+        data: Array,
+        state: SessionState,
+        *,
+        out: Array | None = None,
+        stream: object = None,
     ) -> tuple[Array, SessionState]:
         """Return the graph's data output and the next state.
 
@@ -63,6 +63,7 @@ class Session(Protocol):
             data: Frames uint8 `[B*T, H, W, 3]` or latents float32 `[B*t, C, h, w]`, C-contiguous.
             state: What `initial_state` or the call before returned; not to be used again.
             out: Where to write the data output, of its exact shape and dtype; without it a new array, the caller's own.
+            stream: A CUDA stream to work on, for arrays on the device; backends on the CPU have none.
         """
 
     def close(self) -> None:
@@ -76,51 +77,3 @@ class Session(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What the caller asked for, checked."""
-
-    backend: str
-    device: str
-    precision: Precision
-
-
-def choose(bundle: Bundle, *, backend: str, device: str, precision: Precision | None) -> Choice:
-    """Return which backend, device and precision will run.
-
-    `auto` takes the first backend that is installed, its best device, and the precision that is fastest there: fp32 on
-    a CPU, whose fp16 graphs run in fp32 arithmetic anyway. A name that was given is taken as given or is an error.
-
-    Raises:
-        InputError: the backend, device or precision has an unknown name, or the bundle lacks the precision.
-        UnavailableError: the backend or device is known and not here yet.
-    """
-    if backend in ("tensorrt", "tensorrt_rtx") or device == "cuda":
-        raise UnavailableError(
-            f"backend={backend!r} device={device!r}: only onnxruntime on the CPU is here; use --backend onnxruntime"
-        )
-    for name, value, known in (("backend", backend, BACKENDS), ("device", device, DEVICES)):
-        if value not in ("auto", *known):
-            raise InputError(f"{name}: got {value!r}, expected one of auto, {', '.join(known)}")
-    if precision not in (None, "fp32", "fp16"):
-        raise InputError(f"precision: got {precision!r}, expected fp32 or fp16")
-    if not bundle.precisions:
-        raise InputError(
-            f"{bundle.path}: has no encoder and decoder of one precision; export it again"
-        )
-    return Choice(backend="onnxruntime", device="cpu", precision=precision or bundle.precisions[0])
-
-
-def open_session(bundle: Bundle, role: Role, *, choice: Choice, threads: int | None) -> Session:
-    """Return a session for one graph of a bundle, after checking the graph's digest.
-
-    Raises:
-        IntegrityError: the graph is not the one that was exported.
-        UnavailableError: the backend is not installed.
-    """
-    from edgevae.runtime.onnxruntime import OnnxRuntimeSession
-
-    graph = bundle.graph(role, choice.precision)
-    return OnnxRuntimeSession(bundle.read(graph.file), graph, threads=threads)

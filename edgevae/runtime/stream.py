@@ -8,7 +8,7 @@ import numpy as np
 
 from edgevae.errors import InputError
 from edgevae.frames import Frames, Latents, check_frames, check_latents, pad_frames, round_up
-from edgevae.runtime.session import Session, SessionState
+from edgevae.runtime.session import Array, Session, SessionState
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,31 @@ def start(
 
 
 def encode_chunk(
-    session: Session, frames: Frames, state: StreamState, *, cell_px: int
-) -> tuple[Latents, StreamState]:
+    session: Session,
+    frames: Frames | Array,
+    state: StreamState,
+    *,
+    cell_px: int,
+    out: Array | None = None,
+    stream: object = None,
+) -> tuple[Array, StreamState]:
     """Return latents float32 `[t, C, h, w]` (or `[B, t, C, h, w]`) of one chunk of frames, and the next state.
 
     Args:
         session: The encoder.
-        frames: uint8 `[T, H, W, 3]` or `[B, T, H, W, 3]`; fewer than the chunk's frames are padded with the last one.
+        frames: uint8 `[T, H, W, 3]` or `[B, T, H, W, 3]`. A numpy array is padded to the whole chunk and whole cells
+            with its own edge; an array on the GPU must have them.
         state: Of the stream.
         cell_px: Pixels per latent cell.
+        out: Where the latents go, C-contiguous; without it a new array, where the frames are.
+        stream: CUDA stream to work on; see `Vae.encode_chunk`.
 
     Raises:
-        InputError: the frames are not those of this stream, or more than a chunk.
+        InputError: the frames or `out` are not those of this stream, or more than a chunk.
     """
-    check_frames(frames)
-    *batch, t, h, w, _ = frames.shape
+    if not is_device_array(frames):
+        check_frames(frames)
+    *batch, t, h, w = _axes(frames, "frames", "[T, H, W, 3]")[:-1]
     expected = (state.batch, state.height, state.width)
     if (batch[0] if batch else 1, h, w) != expected:
         raise InputError(
@@ -74,30 +84,51 @@ def encode_chunk(
         raise InputError(
             f"frames: got {t} frames, expected at most the {chunk} of one chunk; call once per chunk"
         )
-    padded = pad_frames(frames, frame_multiple=chunk, size_multiple=cell_px)
-    latents, caches = session.run(_fold(padded, axes=4), state.encoder)
-    return _unfold(latents, batch), replace(state, encoder=caches)
+    if isinstance(frames, np.ndarray):
+        data = _fold(pad_frames(frames, frame_multiple=chunk, size_multiple=cell_px), axes=4)
+    else:
+        _require_whole(
+            frames, whole=t == chunk and h % cell_px == 0 == w % cell_px, cell_px=cell_px
+        )
+        data = frames
+    whole = {"batch": 1, "height": round_up(h, cell_px), "width": round_up(w, cell_px)}
+    shape = (*batch, *session.graph.outputs[0].resolve(whole))
+    target = _target(out, shape, np.dtype(np.float32), name="out")
+    latents, caches = session.run(data, state.encoder, out=target, stream=stream)
+    return _unfold(latents, batch) if out is None else out, replace(state, encoder=caches)
 
 
 def decode_chunk(
-    session: Session, latents: Latents, state: StreamState, *, cell_px: int, channels: int
-) -> tuple[Frames, StreamState]:
+    session: Session,
+    latents: Latents | Array,
+    state: StreamState,
+    *,
+    cell_px: int,
+    channels: int,
+    out: Array | None = None,
+    stream: object = None,
+) -> tuple[Array, StreamState]:
     """Return frames uint8 `[T, H, W, 3]` (or `[B, T, H, W, 3]`) of one chunk of latents, and the next state.
 
     All T frames of the chunk come back, cropped to the stream's size; who padded the last chunk trims it.
 
     Args:
         session: The decoder.
-        latents: Float `[t, C, h, w]` or `[B, t, C, h, w]`, exactly one chunk.
+        latents: Float `[t, C, h, w]` or `[B, t, C, h, w]`, exactly one chunk; on the GPU float32, and not searched
+            for NaN.
         state: Of the stream.
         cell_px: Pixels per latent cell.
         channels: C.
+        out: Where the frames go, C-contiguous; without it a new array, where the latents are.
+        stream: CUDA stream to work on; see `Vae.encode_chunk`.
 
     Raises:
-        InputError: the latents are not those of this stream, not one chunk, or not finite.
+        InputError: the latents or `out` are not those of this stream, not one chunk, or not finite.
     """
-    latents = check_latents(latents, channels=channels)
-    *batch, steps, _, h, w = latents.shape
+    on_device = is_device_array(latents)
+    if not on_device:
+        latents = check_latents(latents, channels=channels)
+    *batch, steps, _, h, w = _axes(latents, "latents", "[t, C, h, w]")
     expected = (
         state.batch,
         round_up(state.height, cell_px) // cell_px,
@@ -110,9 +141,67 @@ def decode_chunk(
     chunk = session.graph.chunk_length
     if steps != chunk:
         raise InputError(f"latents: got {steps} latent steps, expected the {chunk} of one chunk")
-    frames, caches = session.run(_fold(latents, axes=4), state.decoder)
-    cropped = _unfold(frames, batch)[..., : state.height, : state.width, :]
-    return cropped, replace(state, decoder=caches)
+    shape = (*batch, session.graph.chunk_frames, state.height, state.width, 3)
+    whole = state.height == h * cell_px and state.width == w * cell_px
+    if on_device or is_device_array(out):
+        _require_whole(latents, whole=whole, cell_px=cell_px)
+    target = _target(out, shape, np.dtype(np.uint8), name="out")
+    frames, caches = session.run(
+        latents if on_device else _fold(latents, axes=4),
+        state.decoder,
+        out=target if whole else None,
+        stream=stream,
+    )
+    following = replace(state, decoder=caches)
+    if out is not None and whole:
+        return out, following
+    frames = _unfold(frames, batch)
+    if not whole:
+        frames = frames[..., : state.height, : state.width, :]
+    if out is None:
+        return frames, following
+    np.copyto(out, frames)
+    return out, following
+
+
+def is_device_array(value: object) -> bool:
+    """Return whether a value claims to be an array outside of numpy: it has a shape and DLPack or CUDA's interface."""
+    claims = hasattr(value, "__dlpack__") or hasattr(value, "__cuda_array_interface__")
+    return claims and hasattr(value, "shape") and not isinstance(value, np.ndarray)
+
+
+def _axes(array: Array, name: str, layout: str) -> tuple[int, ...]:
+    shape = tuple(int(n) for n in array.shape)
+    if len(shape) not in (4, 5):
+        raise InputError(
+            f"{name}: got shape {list(shape)}, expected {layout}, or with a batch before it"
+        )
+    return shape
+
+
+def _require_whole(array: Array, *, whole: bool, cell_px: int) -> None:
+    if not whole:
+        raise InputError(
+            f"array of shape {list(array.shape)}: on the GPU nothing is padded or cropped: give whole chunks, "
+            f"height and width multiples of {cell_px}"
+        )
+
+
+def _target(
+    out: Array | None, shape: tuple[int, ...], dtype: np.dtype, *, name: str
+) -> Array | None:
+    """Return `out` as the session takes it, after checking that it is what the result needs."""
+    if out is None:
+        return None
+    if tuple(out.shape) != shape:
+        raise InputError(f"{name}: got shape {list(out.shape)}, expected {list(shape)}")
+    if not isinstance(out, np.ndarray):
+        return out
+    if out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
+        raise InputError(
+            f"{name}: got {out.dtype}, expected a writable C-contiguous array of {dtype}"
+        )
+    return _fold(out, axes=4)
 
 
 def _fold(array: np.ndarray, *, axes: int) -> np.ndarray:
@@ -120,5 +209,8 @@ def _fold(array: np.ndarray, *, axes: int) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(-1, *array.shape[array.ndim - axes + 1 :])
 
 
-def _unfold(array: np.ndarray, batch: list[int]) -> np.ndarray:
-    return array.reshape(batch[0], -1, *array.shape[1:]) if batch else array
+def _unfold(array: Array, batch: list[int]) -> Array:
+    """Return `[B*T, ...]` as `[B, T, ...]` where there is a batch; no copy."""
+    if not batch:
+        return array
+    return array.reshape((batch[0], array.shape[0] // batch[0], *array.shape[1:]))

@@ -11,18 +11,21 @@ import numpy as np
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.frames import Frames, Latents, check_frames, check_latents, round_up
-from edgevae.runtime import golden, stream
-from edgevae.runtime.session import Choice, Session, choose, open_session
+from edgevae.runtime import golden
+from edgevae.runtime import stream as stream_module
+from edgevae.runtime.backends import Choice, choose, open_session
+from edgevae.runtime.session import Array, Session
 from edgevae.runtime.shipped import locate
 from edgevae.runtime.stream import StreamState
+from edgevae.runtime.tensorrt_options import TensorRtOptions
 from edgevae.spec import Precision, VaeSpec
 
 
 class Vae:
     """An image or video VAE ready to run; a context manager. Made by `load`.
 
-    Every method takes its state as an argument, so on ONNX Runtime one `Vae` may serve several threads at once, each
-    with streams of its own.
+    Every method takes its state as an argument, so one `Vae` may serve several threads at once, each with streams of
+    its own.
     """
 
     def __init__(
@@ -150,23 +153,80 @@ class Vae:
             InputError: a number is below 1.
         """
         cell_px = self.spec.spatial_factor
-        return stream.start(
+        return stream_module.start(
             self._encoder, self._decoder, batch=batch, height=height, width=width, cell_px=cell_px
         )
 
-    def encode_chunk(self, frames: Frames, state: StreamState) -> tuple[Latents, StreamState]:
-        """Return the latents of one chunk of frames and the next state; see `stream.encode_chunk`."""
-        return stream.encode_chunk(self._encoder, frames, state, cell_px=self.spec.spatial_factor)
+    def is_ready(self, *, height: int, width: int, batch: int = 1) -> bool:
+        """Return whether frames of a size run at once; on TensorRT an engine may have to be built for them first.
 
-    def decode_chunk(self, latents: Latents, state: StreamState) -> tuple[Frames, StreamState]:
-        """Return the frames of one chunk of latents and the next state; see `stream.decode_chunk`."""
-        spec = self.spec
-        return stream.decode_chunk(
+        Args:
+            height: Of the frames, in pixels.
+            width: Of the frames, in pixels.
+            batch: Streams that run side by side.
+        """
+        size = {
+            "batch": batch,
+            "height_px": round_up(height, self.spec.spatial_factor),
+            "width_px": round_up(width, self.spec.spatial_factor),
+        }
+        return self._encoder.is_ready(**size) and self._decoder.is_ready(**size)
+
+    def encode_chunk(
+        self,
+        frames: Frames | Array,
+        state: StreamState,
+        *,
+        out: Array | None = None,
+        stream: object = None,
+    ) -> tuple[Array, StreamState]:
+        """Return the latents of one chunk of frames and the next state.
+
+        On a GPU backend `frames` and `out` may be arrays on the device, of anything that speaks DLPack or
+        `__cuda_array_interface__` (PyTorch, CuPy, pycuda), and are used in place, without a copy.
+
+        Args:
+            frames: uint8 `[T, H, W, 3]` or `[B, T, H, W, 3]`; see `stream.encode_chunk`.
+            state: Of the stream. On a GPU it goes into one call.
+            out: float32, of the latents' shape; without it a new array, where the frames are.
+            stream: A CUDA stream (an address, or a stream of PyTorch, CuPy, pycuda or cuda.core). With arrays on the
+                device the call then returns when the work is enqueued on it; without one, when the work is done.
+
+        Raises:
+            InputError: the frames, `out` or the state are not those of the stream.
+            OutOfMemoryError: the device has not enough memory; the `Vae` stays usable.
+        """
+        return stream_module.encode_chunk(
+            self._encoder,
+            frames,
+            state,
+            cell_px=self.spec.spatial_factor,
+            out=out,
+            stream=stream,
+        )
+
+    def decode_chunk(
+        self,
+        latents: Latents | Array,
+        state: StreamState,
+        *,
+        out: Array | None = None,
+        stream: object = None,
+    ) -> tuple[Array, StreamState]:
+        """Return the frames of one chunk of latents and the next state; arguments as for `encode_chunk`.
+
+        Raises:
+            InputError: the latents, `out` or the state are not those of the stream, or a value is not finite.
+            OutOfMemoryError: the device has not enough memory; the `Vae` stays usable.
+        """
+        return stream_module.decode_chunk(
             self._decoder,
             latents,
             state,
-            cell_px=spec.spatial_factor,
-            channels=spec.latent_channels,
+            cell_px=self.spec.spatial_factor,
+            channels=self.spec.latent_channels,
+            out=out,
+            stream=stream,
         )
 
     def close(self) -> None:
@@ -211,15 +271,17 @@ def load(
     device: str = "auto",
     precision: Precision | None = None,
     threads: int | None = None,
+    tensorrt: TensorRtOptions | None = None,
 ) -> Vae:
     """Return the `Vae` of a bundle, its digests and its golden vectors checked.
 
     Args:
         model: The folder of a bundle, or the name of a shipped model.
-        backend: `auto` or `onnxruntime`.
-        device: `auto` or `cpu`.
+        backend: `auto`, `tensorrt`, `tensorrt_rtx`, `onnxruntime` or `onnxruntime_tensorrt`.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: `fp32` or `fp16`; by default the fastest that the bundle has for the device.
         threads: CPU threads for one call; by default one per physical core.
+        tensorrt: Sizes, engines and execution of the TensorRT backends.
 
     Raises:
         InputError: no such bundle, or an unknown name of backend, device or precision.
@@ -237,10 +299,10 @@ def load(
     choice: Choice = choose(bundle, backend=backend, device=device, precision=precision)
     with contextlib.ExitStack() as opened:
         encoder = opened.enter_context(
-            open_session(bundle, "encoder", choice=choice, threads=threads)
+            open_session(bundle, "encoder", choice=choice, threads=threads, options=tensorrt)
         )
         decoder = opened.enter_context(
-            open_session(bundle, "decoder", choice=choice, threads=threads)
+            open_session(bundle, "decoder", choice=choice, threads=threads, options=tensorrt)
         )
         vae = Vae(bundle, encoder, decoder, precision=choice.precision)
         golden.check(vae, bundle)

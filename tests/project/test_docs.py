@@ -18,9 +18,10 @@ PAGES = [
 ]
 
 
-def test_the_command_reference_is_what_help_says():
+@pytest.mark.parametrize("script", ["make_cli.py", "make_architecture.py"])
+def test_the_generated_pages_are_what_the_code_says(script):
     result = subprocess.run(
-        [sys.executable, "docs/make_cli.py", "--check"],
+        [sys.executable, f"docs/{script}", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -52,9 +53,7 @@ def test_the_commands_of_the_readme_exist():
     assert used <= set(COMMANDS)
 
 
-def test_the_architecture_page_names_every_module_folder():
+def test_the_architecture_page_has_a_table_of_every_package():
     text = (ROOT / "docs" / "architecture.md").read_text()
-    for folder in ("runtime", "video", "nn", "training", "cli"):
-        for path in sorted((ROOT / "edgevae" / folder).glob("*.py")):
-            if path.name != "__init__.py":
-                assert path.name in text, f"docs/architecture.md does not name {folder}/{path.name}"
+    for init in (ROOT / "edgevae").glob("*/__init__.py"):
+        assert f"### edgevae/{init.parent.name}\n\n| file" in text

@@ -24,10 +24,12 @@ def test_all_public_names_exist():
 def test_exit_codes_are_those_of_the_documentation():
     codes = {e: getattr(errors, e).exit_code for e in errors.__all__}
     assert codes == {
+        "DeviceError": 1,
         "EdgeVaeError": 1,
         "InputError": 2,
         "ConfigError": 2,
         "MediaError": 2,
+        "OutOfMemoryError": 1,
         "ParityError": 3,
         "IncompatibleError": 4,
         "IntegrityError": 4,
