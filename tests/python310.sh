@@ -13,6 +13,6 @@ if [ -z "$python" ]; then
 fi
 venv=.venv-310
 [ -f $venv/ready ] || "$python" -m venv $venv
-$venv/bin/python -m pip install --quiet --constraint constraints-310.txt --editable '.[cpu,video]' pytest
+$venv/bin/python -m pip install --quiet --constraint constraints-310.txt --editable '.[cpu,video]' pytest cuda-bindings
 touch $venv/ready
-$venv/bin/python -m pytest -q tests/test_*.py tests/runtime tests/video
+$venv/bin/python -m pytest -q tests/test_*.py tests/cuda tests/engine tests/runtime tests/video

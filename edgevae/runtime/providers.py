@@ -83,8 +83,8 @@ def reason(trial: Trial) -> str:
 def one_line(error: Exception) -> str:
     """Return what ONNX Runtime raised as one line, without the places in its code.
 
-    Its forms are `/onnxruntime_src/x.cc:728 void onnxruntime::f(int) What went wrong` and `... CUDA failure 35: What went
-    wrong ; GPU=0 ; hostname=... ; file=... ; line=69 ; expr=...`.
+    Its forms are `/onnxruntime_src/x.cc:728 void onnxruntime::f(int) What went wrong` and
+    `... CUDA failure 35: What went wrong ; GPU=0 ; hostname=... ; file=... ; line=69 ; expr=...`.
     """
     text = " ".join(str(error).split())
     failed = re.search(r"(CU\w+ failure \d+: .+?) ; ?GPU=", text)

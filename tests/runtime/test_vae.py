@@ -172,7 +172,7 @@ def test_unusable_input_never_reaches_the_backend(video, call, message):
         (
             {"backend": "caffe"},
             InputError,
-            "backend: got 'caffe', expected one of auto, onnxruntime",
+            "backend: got 'caffe', expected one of auto, tensorrt",
         ),
         ({"device": "tpu"}, InputError, "device: got 'tpu', expected one of auto, cpu"),
         ({"precision": "int8"}, InputError, "precision: got 'int8', expected fp32 or fp16"),
