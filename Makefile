@@ -2,6 +2,8 @@
 #
 #   make demo    export the shipped model, run it on a clip without PyTorch, measure it against PyTorch, picture it
 #   make test    lint, types, layers, documentation, all tests; what CI runs
+#   make gpu     on a machine with an NVIDIA GPU: doctor, the tests on it, engines, the benchmark against PyTorch
+#                (PYTHON=... uses that environment as it is; without it .venv-gpu is made on the system's packages)
 #   make docs    write docs/cli.md from --help, and the tables of docs/architecture.md from the modules
 #   make assets  write the tiny models of the tests again
 #   make clean   remove what these targets made
@@ -14,7 +16,7 @@ RUN    := $(BIN)/python
 BUILDER := $(shell [ "$$(uname -sm)" = "Linux x86_64" ] && echo ,tensorrt-rtx)
 EXTRAS := cpu,video,train,export,bench,dev$(BUILDER)
 
-.PHONY: demo test check docs assets clean test-310
+.PHONY: demo test check docs assets clean test-310 gpu
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: got Python %d.%d, expected 3.11 or later; set PYTHON=" % sys.version_info[:2])'
@@ -50,6 +52,9 @@ test: check test-310
 test-310: $(VENV)/ready
 	@sh tests/python310.sh
 
+gpu:
+	@PYTHON="$(if $(filter file,$(origin PYTHON)),,$(PYTHON))" NAME="$(NAME)" sh benchmarks/gpu.sh
+
 docs: $(VENV)/ready
 	$(RUN) docs/make_cli.py
 	$(RUN) docs/make_architecture.py
@@ -58,4 +63,4 @@ assets: $(VENV)/ready
 	$(RUN) tests/assets/make_bundles.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-310 demo
+	rm -rf $(VENV) $(VENV)-310 $(VENV)-gpu demo

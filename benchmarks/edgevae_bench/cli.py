@@ -98,9 +98,9 @@ def command(
 
     Tables for people come first, one line of JSON comes last.
     """
-    _require_place(output, "--output", suffix=".json")
-    _require_place(picture, "--picture", suffix=".png")
-    size_px = _size(size)
+    require_place(output, "--output", suffix=".json")
+    require_place(picture, "--picture", suffix=".png")
+    size_px = size_of(size)
     from edgevae.runtime.shipped import locate
     from edgevae_bench import environment
     from edgevae_bench.clip import Clip
@@ -145,7 +145,7 @@ def _progress() -> Iterator[Progress]:
         yield move
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
+def size_of(text: str | None) -> tuple[int, int] | None:
     """Return (H, W) of `WxH`."""
     if text is None:
         return None
@@ -157,7 +157,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(match[2]), int(match[1])
 
 
-def _require_place(path: Path | None, option: str, *, suffix: str) -> None:
+def require_place(path: Path | None, option: str, *, suffix: str) -> None:
     """Refuse before the measuring, not after it, a file that could not be written."""
     if path is None:
         return

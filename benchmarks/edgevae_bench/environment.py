@@ -13,7 +13,10 @@ import psutil
 
 from edgevae.version import __version__
 
-PACKAGES = ("numpy", "scipy", "onnxruntime", "onnxruntime-gpu", "torch", "av", "pillow")
+PACKAGES = (
+    *("numpy", "scipy", "onnxruntime", "onnxruntime-gpu", "torch", "av", "pillow"),
+    *("tensorrt", "tensorrt-rtx", "cuda-bindings", "pycuda"),
+)
 """Distributions whose version is recorded; None for those that are not installed."""
 
 

@@ -78,7 +78,7 @@ def measure_process(subject: Subject, clip: Clip) -> ProcessFigures:
 def run(job: Job) -> ProcessFigures:
     """Do the job in this process and return its figures."""
     importlib.import_module("edgevae.video.reader")
-    before = _status_bytes("VmRSS")
+    before = status_bytes("VmRSS")
     started = time.perf_counter_ns()
     importlib.import_module(job.subject.library)
     imported = time.perf_counter_ns()
@@ -91,7 +91,7 @@ def run(job: Job) -> ProcessFigures:
         first_chunk_ms=first_chunk_ns / 1e6,
         frames=frames,
         rss_before_import_bytes=before,
-        peak_rss_bytes=_status_bytes("VmHWM"),
+        peak_rss_bytes=status_bytes("VmHWM"),
         torch_loaded="torch" in sys.modules,
     )
 
@@ -110,7 +110,7 @@ def _round_trips(codec: AnyCodec, clip: Clip) -> tuple[int, int]:
     return count, first_chunk_ns
 
 
-def _status_bytes(key: str) -> int | None:
+def status_bytes(key: str) -> int | None:
     """Return a size from /proc/self/status; None where the system has none."""
     try:
         lines = STATUS.read_text().splitlines()

@@ -55,9 +55,9 @@ def to_document(result: Result, *, long: bool) -> dict[str, Any]:
         result: What was found.
         long: With a number for every sample and frame.
     """
-    document: dict[str, Any] = _plain(to_dict(result), long=long)
+    document: dict[str, Any] = plain(to_dict(result), long=long)
     for row, source in zip(document["latency"], result.latency, strict=True):
-        row["latency"]["cv_ratio"] = _plain(source.latency.cv_ratio, long=long)
+        row["latency"]["cv_ratio"] = plain(source.latency.cv_ratio, long=long)
     return document
 
 
@@ -74,15 +74,16 @@ def write_json(result: Result, path: Path) -> None:
     )
 
 
-def _plain(value: Any, *, long: bool) -> Any:  # Any: JSON-like
+def plain(value: Any, *, long: bool) -> Any:  # Any: JSON-like
+    """Return JSON-like data with six significant digits, null for what is not finite, and `LONG_KEYS` where `long`."""
     if isinstance(value, dict):
         return {
-            key: _plain(item, long=long)
+            key: plain(item, long=long)
             for key, item in value.items()
             if long or key not in LONG_KEYS
         }
     if isinstance(value, list):
-        return [_plain(item, long=long) for item in value]
+        return [plain(item, long=long) for item in value]
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     return value
@@ -103,7 +104,7 @@ def _latency_table(rows: Sequence[LatencyRow]) -> list[str]:
         reason = f"no speed-up for {row.subject}: {row.no_speedup_reason}"
         if row.no_speedup_reason and reason not in notes:
             notes.append(reason)
-    return [title, *_columns(header, map(_latency_cells, rows), left=3), *notes]
+    return [title, *columns(header, map(_latency_cells, rows), left=3), *notes]
 
 
 def _latency_cells(row: LatencyRow) -> tuple[str, ...]:
@@ -152,7 +153,7 @@ def _process_table(rows: Sequence[ProcessRow]) -> list[str]:
     ]
     return [
         "Each subject in a process of its own: load, then encode and decode the clip.",
-        *_columns(header, body, left=1),
+        *columns(header, body, left=1),
     ]
 
 
@@ -179,7 +180,7 @@ def _quality_table(rows: Sequence[QualityRow]) -> list[str]:
                 "-" if row.latents_max_difference is None else f"{row.latents_max_difference:.1e}",
             )
         )
-    return ["Quality of the reconstruction (RGB, 8 bit).", *_columns(header, body, left=2)]
+    return ["Quality of the reconstruction (RGB, 8 bit).", *columns(header, body, left=2)]
 
 
 def _mib(size_bytes: int | None) -> str:
@@ -190,7 +191,7 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _columns(header: Sequence[str], body: Iterable[Sequence[str]], *, left: int) -> list[str]:
+def columns(header: Sequence[str], body: Iterable[Sequence[str]], *, left: int) -> list[str]:
     """Return aligned lines; the first `left` columns are text, the others numbers."""
     table = [header, *body]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]

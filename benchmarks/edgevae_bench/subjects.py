@@ -6,10 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from edgevae.frames import Frames, Latents
 from edgevae.spec import Precision, VaeSpec
+
+if TYPE_CHECKING:
+    import edgevae
 
 Kind = Literal["pytorch", "runtime"]
 
@@ -64,11 +67,15 @@ class Subject:
     """CPU threads of one call."""
     chunk_frames: int
     """Frames of one call."""
+    cuda_graph: bool | None = None
+    """TensorRT: whether calls are replayed as CUDA graphs. None: as the runtime has it, or another backend."""
 
     @property
     def library(self) -> str:
         """The Python module that does the arithmetic."""
-        return "torch" if self.kind == "pytorch" else self.backend
+        if self.kind == "pytorch":
+            return "torch"
+        return "onnxruntime" if self.backend.startswith("onnxruntime") else self.backend
 
 
 def runtime_subject(
@@ -115,8 +122,12 @@ def pytorch_subjects(checkpoint: Path, *, threads: int, chunk_frames: int) -> tu
 
 
 @contextlib.contextmanager
-def open_subject(subject: Subject) -> Iterator[AnyCodec]:
+def open_subject(subject: Subject, *, size_px: tuple[int, int] | None = None) -> Iterator[AnyCodec]:
     """Yield the subject, loaded and ready; its library is imported here and not before.
+
+    Args:
+        subject: What to open.
+        size_px: (H, W) that a TensorRT backend has engines for from the start; by default they come with the frames.
 
     Raises:
         EdgeVaeError: as `edgevae.load`, or as `edgevae.nn.load_checkpoint`.
@@ -131,6 +142,7 @@ def open_subject(subject: Subject) -> Iterator[AnyCodec]:
             device=subject.device,
             precision=subject.precision,
             threads=subject.threads,
+            tensorrt=_tensorrt_options(subject, size_px),
         ) as vae:
             yield vae
         return
@@ -142,7 +154,21 @@ def open_subject(subject: Subject) -> Iterator[AnyCodec]:
         variant=subject.backend,
         chunk_frames=subject.chunk_frames,
         threads=subject.threads,
+        device=subject.device,
+        precision=subject.precision,
     )
+
+
+def _tensorrt_options(
+    subject: Subject, size_px: tuple[int, int] | None
+) -> edgevae.TensorRtOptions | None:
+    """Return what a TensorRT backend is opened with; None for its defaults."""
+    from edgevae.runtime.tensorrt_options import TensorRtOptions
+
+    if subject.cuda_graph is None:
+        return None
+    sizes = () if size_px is None else (f"{size_px[0]}x{size_px[1]}",)
+    return TensorRtOptions(sizes=sizes, cuda_graph=subject.cuda_graph)
 
 
 def require_pytorch() -> None:

@@ -211,8 +211,8 @@ def test_only_the_baseline_imports_pytorch_or_the_networks():
     importing = re.compile(
         r"^\s*(import torch|from torch|from edgevae\.nn|import edgevae\.nn)", re.M
     )
-    found = {path.name for path in package.glob("*.py") if importing.search(path.read_text())}
-    assert found == {"baseline.py"}
+    found = {path.name for path in package.rglob("*.py") if importing.search(path.read_text())}
+    assert found == {"baseline.py", "baseline_session.py", "baseline_place.py"}
 
 
 def test_without_a_clip_the_packages_own_is_measured(monkeypatch, capsys):
