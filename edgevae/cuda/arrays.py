@@ -45,6 +45,8 @@ class DeviceArray:
     """Index of the GPU."""
     owner: object = field(repr=False, compare=False)
     """What keeps the memory alive; held as long as the array is."""
+    stream: int | None = None
+    """Handle of the stream whose work makes its content; None where that is done."""
 
     @property
     def nbytes(self) -> int:
@@ -60,13 +62,13 @@ class DeviceArray:
 
     @property
     def __cuda_array_interface__(self) -> dict[str, object]:
-        """Version 3; without a stream: whoever made the array says when it is ready."""
+        """Version 3; with the stream that later work has to come after."""
         return {
             "shape": self.shape,
             "typestr": self.dtype.str,
             "data": (self.address, False),
             "strides": None,
-            "stream": None,
+            "stream": None if self.stream is None else self.stream or 1,  # 0 is not allowed there
             "version": 3,
         }
 
@@ -85,6 +87,8 @@ def as_device_array(value: object, *, stream: int, writable: bool = False) -> De
         DeviceError: the driver refuses to order the streams.
     """
     if isinstance(value, DeviceArray):
+        if value.stream is not None and value.stream != stream:
+            _order(value.stream, stream, device=value.device)
         return value
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         return _from_dlpack(value, stream=stream, writable=writable)

@@ -199,7 +199,10 @@ class CudaPythonDriver:
         what = f"cuda:{self.device}: {name}" + ("" if nbytes is None else f" of {nbytes} bytes")
         if status == self._driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
             raise OutOfMemoryError(f"{what}: {status.name}; {self._memory_left()}")
-        raise DeviceError(f"{what}: {getattr(status, 'name', status)}")
+        raise DeviceError(
+            f"{what}: {getattr(status, 'name', status)}, expected CUDA_SUCCESS; look at `nvidia-smi` and `dmesg`, "
+            "and start the process again"
+        )
 
     def _memory_left(self) -> str:
         status, free, total = self._driver.cuMemGetInfo()

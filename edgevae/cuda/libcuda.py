@@ -65,8 +65,10 @@ def call(name: str, *arguments: object) -> None:
         ) from error
     result = function(*arguments)
     if result != _SUCCESS:
-        kind = OutOfMemoryError if result == _OUT_OF_MEMORY else DeviceError
-        raise kind(f"{name}: {error_name(library, result)}")
+        what = f"{name}: {error_name(library, result)}, expected CUDA_SUCCESS"
+        if result == _OUT_OF_MEMORY:
+            raise OutOfMemoryError(f"{what}; end other programs on the GPU")
+        raise DeviceError(f"{what}; look at `nvidia-smi` and `dmesg`, and start the process again")
 
 
 def current_context() -> int:

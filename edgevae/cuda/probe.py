@@ -10,7 +10,7 @@ from pathlib import Path
 from edgevae.cuda.libcuda import call
 from edgevae.errors import UnavailableError
 
-_INTEGRATED = 18
+_MULTIPROCESSORS, _INTEGRATED = 16, 18
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
 """Numbers of `CUdevice_attribute` in cuda.h."""
 
@@ -27,6 +27,9 @@ class Gpu:
     """Such as `NVIDIA H200` or `Orin`."""
     compute_capability: tuple[int, int]
     """Major and minor; 8.7 is Orin."""
+    multiprocessors: int
+    """How many are switched on. Jetson Orin Nano, NX and AGX share name and capability and differ in it, and a power
+    mode may switch some off."""
     memory_bytes: int
     """Total; on a Jetson it is the memory of the whole machine."""
     integrated: bool
@@ -66,6 +69,7 @@ def _describe(index: int) -> Gpu:
             _attribute(_CAPABILITY_MAJOR, device),
             _attribute(_CAPABILITY_MINOR, device),
         ),
+        multiprocessors=_attribute(_MULTIPROCESSORS, device),
         memory_bytes=memory.value,
         integrated=bool(_attribute(_INTEGRATED, device)),
         cuda_version=(cuda.value // 1000, cuda.value % 1000 // 10),

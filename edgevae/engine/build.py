@@ -10,10 +10,10 @@ Only calls that TensorRT 10.3 to 11 and TensorRT for RTX share are made, so ther
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from edgevae.engine.flavour import Flavour, Log
+from edgevae.engine.flavour import Flavour, Log, is_short_of_memory
 from edgevae.engine.inspection import LayerTypes, inspect_network, require_half
 from edgevae.engine.profile import Profile
 from edgevae.engine.progress import BuildMonitor, Progress, interruptible
@@ -49,6 +49,12 @@ class BuildOptions:
     def __str__(self) -> str:
         return " + ".join(map(str, self.profiles))
 
+    def keeps(self, wanted: BuildOptions) -> bool:
+        """Return whether every setting, sizes aside, that other options ask for is the same here."""
+        asked = {f.name: getattr(wanted, f.name) for f in fields(self) if f.default is not MISSING}
+        asked = {name: value for name, value in asked.items() if value not in (None, False)}
+        return all(getattr(self, name) == value for name, value in asked.items())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -70,6 +76,7 @@ def build_plan(
     *,
     flavour: Flavour,
     options: BuildOptions,
+    for_this_gpu: bool = False,
     timing_cache: bytes | None = None,
     progress: Progress | None = None,
 ) -> Plan:
@@ -83,6 +90,7 @@ def build_plan(
         graph: Its description.
         flavour: The TensorRT to build with.
         options: Sizes and settings.
+        for_this_gpu: For RTX, which needs no GPU to build: build for the current one alone, not for all from Ampere on.
         timing_cache: What an earlier build on the same GPU and TensorRT measured.
         progress: Told how far the build is.
 
@@ -93,29 +101,38 @@ def build_plan(
         ParityError: the graph should be fp16, and too few of its layers are.
         OutOfMemoryError: the device has not enough memory to build it.
     """
-    _refuse_what_rtx_lacks(flavour, options, timing_cache)
-    if not flavour.is_rtx:
-        from edgevae.cuda.probe import gpus
-
-        gpus()  # without a driver the builder's constructor is a TypeError that says nothing
-    started, log, where = time.perf_counter(), Log(flavour), f"{graph.file}: {flavour}"
+    _refuse_what_cannot_be(flavour, options, timing_cache)
     monitor = BuildMonitor(flavour.module, progress)
     with interruptible(monitor.stop):
-        builder = flavour.module.Builder(log.logger)
-        # The parser owns the network's weights, so it has to live until the plan is there.
-        network, parser = _parse(builder, model, flavour, log, where=where)
-        layers = inspect_network(network)
-        if graph.precision == "fp16":
-            require_half(layers, what=f"{where}: the parsed network")
-        config = _configure(builder, flavour, options)
-        config.progress_monitor = monitor.monitor
-        _set_sizes(builder, network, config, graph, options.profiles, where=where)
-        cache = _timing_cache(config, flavour, timing_cache)
-        plan = builder.build_serialized_network(network, config)
-        del parser
-        monitor.raise_error()
-        if plan is None:
-            raise _failure(where, options, log)
+        return _build(model, graph, flavour, options, for_this_gpu, timing_cache, monitor)
+
+
+def _build(
+    model: bytes,
+    graph: GraphSpec,
+    flavour: Flavour,
+    options: BuildOptions,
+    for_this_gpu: bool,
+    timing_cache: bytes | None,
+    monitor: BuildMonitor,
+) -> Plan:
+    started, log, where = time.perf_counter(), Log(flavour), f"{graph.file}: {flavour}"
+    builder = flavour.module.Builder(log.logger)
+    # The parser owns the network's weights, so it has to live until the plan is there.
+    network, parser = _parse(builder, model, flavour, log, where=where)
+    layers = inspect_network(network)
+    if graph.precision == "fp16":
+        require_half(layers, what=f"{where}: the parsed network")
+    config = _configure(builder, flavour, options, for_this_gpu=for_this_gpu)
+    config.progress_monitor = monitor.monitor
+    _set_sizes(builder, network, config, graph, options.profiles, where=where)
+    cache = _timing_cache(config, flavour, timing_cache)
+    log.clear()
+    plan = builder.build_serialized_network(network, config)
+    del parser
+    monitor.raise_error()
+    if plan is None:
+        raise _failure(where, options, log)
     return Plan(
         data=bytes(plan),
         layers=layers,
@@ -138,7 +155,9 @@ def _parse(
     return network, parser
 
 
-def _configure(builder: Any, flavour: Flavour, options: BuildOptions) -> Any:  # Any: bindings
+def _configure(
+    builder: Any, flavour: Flavour, options: BuildOptions, *, for_this_gpu: bool
+) -> Any:  # Any: bindings
     """Return the builder's configuration, without sizes."""
     trt, config = flavour.module, builder.create_builder_config()
     # So that the inspector tells types.
@@ -156,6 +175,10 @@ def _configure(builder: Any, flavour: Flavour, options: BuildOptions) -> Any:  #
     if flavour.is_rtx:
         # An engine that allocates for itself while it runs cannot be captured as a CUDA graph (RTX 1.2 release notes).
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
+    if flavour.is_rtx and for_this_gpu:
+        # Otherwise for every GPU from Ampere on: not for Turing's, and for no GPU exactly.
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(trt.ComputeCapability.CURRENT, 0)
     return config
 
 
@@ -202,7 +225,7 @@ def _timing_cache(config: Any, flavour: Flavour, data: bytes | None) -> Any:  # 
 
 def _failure(where: str, options: BuildOptions, log: Log) -> IncompatibleError | OutOfMemoryError:
     """Return why there is no engine."""
-    short = [e for e in log.errors if "outofmemory" in e.lower().replace(" ", "")]
+    short = [error for error in log.errors if is_short_of_memory(error)]
     if short:
         return OutOfMemoryError(
             f"{where} has not enough device memory to build it for {options} ({short[-1]}); end other programs on the "
@@ -214,10 +237,14 @@ def _failure(where: str, options: BuildOptions, log: Log) -> IncompatibleError |
     return IncompatibleError(f"{where} cannot build it for {options}: {log.last}; {what_to_do}")
 
 
-def _refuse_what_rtx_lacks(
+def _refuse_what_cannot_be(
     flavour: Flavour, options: BuildOptions, timing_cache: bytes | None
 ) -> None:
+    """Refuse what the flavour lacks: RTX some settings, full TensorRT a machine without a GPU."""
     if not flavour.is_rtx:
+        from edgevae.cuda.probe import gpus
+
+        gpus()  # without a driver the builder's constructor is a TypeError that says nothing
         return
     for asked, name in (
         (options.version_compatible, "version-compatible engines"),

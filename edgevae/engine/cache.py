@@ -108,20 +108,24 @@ class EngineCache:
         """Return the records of engines that differ from a key in their options only: other sizes, other settings."""
         return tuple(r for r in self.entries() if replace(r.key, options=key.options) == key)
 
-    def best(self, key: EngineKey, size: Size) -> CachedEngine | None:
+    def best(self, key: EngineKey, size: Size, *, exact: bool = False) -> CachedEngine | None:
         """Return the engine that suits a frame size best: a static one of this size, else the smallest that covers it.
 
         A damaged engine is passed over, with a line in the log.
 
         Args:
-            key: What else it depends on, settings of the build among it; the key's own sizes do not count.
+            key: What else it depends on. Of its settings those count that it asks for: an engine that was built with
+                `edgevae build --level 5` serves who asks for no level.
             size: In whole latent cells.
+            exact: Take an engine of the key's own profiles only; else these do not count.
         """
         fitting = list[tuple[bool, int, EngineKey]]()
         for record in self.candidates(key):
             options = record.key.options
             index = smallest(options.profiles, size)
-            if index is None or replace(options, profiles=key.options.profiles) != key.options:
+            if index is None or not options.keeps(key.options):
+                continue
+            if exact and options.profiles != key.options.profiles:
                 continue
             is_static = len(options.profiles) == 1 and options.profiles[0].is_static
             fitting.append((not is_static, options.profiles[index].pixels, record.key))
@@ -174,7 +178,7 @@ class EngineCache:
             return None
         if found is None:
             for record in self._stale(key):
-                _logger.info(
+                _logger.warning(
                     "%s: the engine in the cache is stale: %s", key, key.say_differences(record.key)
                 )
         return found

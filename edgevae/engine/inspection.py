@@ -30,6 +30,9 @@ from edgevae.errors import ParityError
 LEAST_HALF = 0.5
 """Of the layers that compute in floating point, how many an fp16 engine must have in half."""
 
+FEWEST_TOLD = 4
+"""Of how many layers the inspector must tell the type for an engine to be refused: one may be a whole fused network."""
+
 _logger = logging.getLogger("edgevae")
 
 _WORDS = {
@@ -113,18 +116,19 @@ def parse_inspection(text: str) -> LayerTypes:
     return _count(_layer(layer) for layer in found if not _is_idle(layer))
 
 
-def require_half(types: LayerTypes, *, what: str) -> None:
+def require_half(types: LayerTypes, *, what: str, is_built: bool = False) -> None:
     """Check that a graph that was exported for float16 runs in float16.
 
     Args:
         types: Of its network or its engine.
         what: Names both, for the message.
+        is_built: Whether they are those of an engine, as the inspector tells them. Where it tells little, that is a
+            warning: the network's own types were checked before the build, and strong typing makes them the engine's.
 
     Raises:
         ParityError: too few of its layers are in half.
     """
-    if types.untold > types.told:
-        # The network's own types, which strong typing makes the engine's, were checked before the build.
+    if is_built and (types.told < FEWEST_TOLD or types.told < types.untold):
         _logger.warning(
             "%s: TensorRT tells the type of %d layers and of %d not; not checked for float16",
             *(what, types.told, types.untold),

@@ -48,8 +48,12 @@ class EngineKey:
     """The GPU's name."""
     compute_capability: str
     """Its compute capability, as in `8.7`."""
+    multiprocessors: int
+    """How many it has switched on; 0 where unknown. Jetsons of one name and capability differ in it."""
     driver: str
-    """The NVIDIA driver's major version where engines depend on it, else empty."""
+    """The kernel driver's major version; empty where unknown, as under WSL."""
+    cuda: str
+    """The newest CUDA that the driver supports, as in `12.6`; empty where unknown."""
     options: BuildOptions
     """Sizes and settings."""
 

@@ -53,5 +53,6 @@ def write_timing_cache(folder: Path, key: EngineKey, data: bytes) -> None:
 
 
 def _path(folder: Path, key: EngineKey) -> Path:
-    own = (key.tensorrt, key.tensorrt_version, key.gpu, key.compute_capability)
+    gpu = (key.gpu, key.compute_capability, key.multiprocessors)
+    own = (key.tensorrt, key.tensorrt_version, *gpu)
     return folder / ".timing" / f"{sha256(json.dumps(own).encode())[:16]}.cache"

@@ -10,6 +10,7 @@ writes over what it stood for; using it again is an error, never a wrong result.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections import defaultdict, deque
@@ -96,6 +97,7 @@ class CachePool:
         driver: Where the memory is.
         state: The state inputs of the graph.
         forget: Told of buffers before they are freed, so that graphs that hold their addresses go first.
+        stream: A stream to wait on for the work of others.
     """
 
     def __init__(
@@ -104,8 +106,9 @@ class CachePool:
         state: tuple[TensorSpec, ...],
         *,
         forget: Callable[[Buffers], None],
+        stream: int,
     ) -> None:
-        self._driver, self._state, self._forget = driver, state, forget
+        self._driver, self._state, self._forget, self._stream = driver, state, forget, stream
         # Appended to by finalizers, which run in any thread at any moment: a deque needs no lock for that.
         self._idle: dict[Size, deque[Buffers]] = defaultdict(deque)
         self._all: set[Buffers] = set()
@@ -127,11 +130,16 @@ class CachePool:
             self._driver.record(buffers.ready, stream)
         return caches.buffers
 
+    def release(self) -> None:
+        """Free the buffers of ended streams."""
+        self._trim(0)
+
     def close(self) -> None:
-        """Free all memory; work that uses it must be done."""
+        """Free all memory; all of it is tried even where the driver refuses."""
         self._closed = True
-        for buffers in list(self._all):
-            self._free(buffers)
+        with contextlib.ExitStack() as steps:
+            for buffers in list(self._all):
+                steps.callback(self._free, buffers)
 
     def _take(self, size: Size) -> Buffers:
         try:
@@ -151,7 +159,11 @@ class CachePool:
         freed = False
         while sum(map(len, list(self._idle.values()))) > most:
             longest = max(list(self._idle.values()), key=len)
-            self._free(longest.popleft())
+            try:
+                buffers = longest.popleft()
+            except IndexError:  # another thread took it
+                continue
+            self._free(buffers)
             freed = True
         return freed
 
@@ -180,7 +192,14 @@ class CachePool:
 
     def _free(self, buffers: Buffers) -> None:
         self._all.discard(buffers)
-        self._forget(buffers)
-        for address in buffers.addresses:
-            self._driver.free(address)
-        self._driver.destroy_event(buffers.ready)
+        with contextlib.ExitStack() as steps:  # runs them from the last to the first
+            steps.callback(self._driver.destroy_event, buffers.ready)
+            for address in buffers.addresses:
+                steps.callback(self._driver.free, address)
+            steps.callback(self._wait_for, buffers)
+            steps.callback(self._forget, buffers)
+
+    def _wait_for(self, buffers: Buffers) -> None:
+        """Wait for the last work on buffers, on whichever stream it is."""
+        self._driver.wait(self._stream, buffers.ready)
+        self._driver.synchronize(self._stream)

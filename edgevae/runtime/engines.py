@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from edgevae.engine.profile import Profile
 from edgevae.engine.progress import Progress
 from edgevae.engine.timing_cache import read_timing_cache, write_timing_cache
 from edgevae.runtime.loaded_engine import LoadedEngine
-from edgevae.runtime.parity import check_engine
+from edgevae.runtime.parity import check_engine, references
 from edgevae.runtime.tensorrt_options import TensorRtOptions
 from edgevae.spec import GraphSpec, Precision, Role
 
@@ -54,23 +55,12 @@ def prepare(
         IncompatibleError: TensorRT refuses the graph; or the engine is missing or stale and may not be built.
         ParityError: the engine does not reproduce its reference, or does not run in half where it should.
     """
-    driver = open_driver(device)
-    try:
+    graph, compatible = bundle.graph(role, precision), options.version_compatible
+    run = TensorRtOptions(allow_build=allow_build, progress=progress, version_compatible=compatible)
+    with contextlib.closing(open_driver(device)) as driver:
         return _prepare(
-            bundle,
-            bundle.graph(role, precision),
-            flavour=flavour,
-            driver=driver,
-            build=options,
-            run=TensorRtOptions(
-                allow_build=allow_build,
-                progress=progress,
-                version_compatible=options.version_compatible,
-            ),
-            force=force,
+            bundle, graph, flavour=flavour, driver=driver, build=options, run=run, force=force
         )
-    finally:
-        driver.close()
 
 
 def load_engine(
@@ -82,10 +72,19 @@ def load_engine(
     driver: Driver,
     profile: Profile,
     options: TensorRtOptions,
+    exact: bool = False,
 ) -> LoadedEngine:
     """Return an engine that takes a profile's sizes, on the device.
 
-    For one size any cached engine that takes it will do, a static one first; only then is one built.
+    Args:
+        bundle: The model.
+        role: Which of its graphs.
+        precision: Which variant.
+        flavour: The TensorRT to run it with.
+        driver: The device.
+        profile: The sizes.
+        options: How to build and run it.
+        exact: Take an engine of this very profile only; else any cached one for its best size, a static one first.
 
     Raises:
         EdgeVaeError: as `prepare`.
@@ -99,7 +98,7 @@ def load_engine(
         hardware_compatible=options.hardware_compatible,
     )
     key = engine_key(bundle, graph, flavour=flavour, device=driver.device, options=build)
-    cached = EngineCache().best(key, profile.opt) if profile.is_static else None
+    cached = EngineCache().best(key, profile.opt, exact=exact)
     if cached is None:
         cached = _prepare(bundle, graph, flavour=flavour, driver=driver, build=build, run=options)
     return _load(cached.plan, graph, cached.record.key.options, flavour, driver, options)
@@ -119,6 +118,8 @@ def engine_key(
         tensorrt_version=flavour.version,
         gpu=gpu.name,
         compute_capability=".".join(map(str, gpu.compute_capability)),
+        multiprocessors=gpu.multiprocessors,
+        cuda=".".join(map(str, gpu.cuda_version)),
         driver=gpu.driver.split(".")[0],
         options=options,
     )
@@ -164,12 +165,15 @@ def _build(
     run: TensorRtOptions,
 ) -> Built:
     """Return a new engine, inspected and checked on the device."""
+    # Before the build, so that a reference that cannot be had is not told after minutes.
+    expected = references(bundle, graph, key.options.profiles)
     with driver.activate():
         plan = build_plan(
             bundle.read(graph.file),
             graph,
             flavour=flavour,
             options=key.options,
+            for_this_gpu=flavour.has_target(key.compute_capability),
             timing_cache=None if flavour.is_rtx else read_timing_cache(cache.folder, key),
             progress=run.progress,
         )
@@ -182,8 +186,8 @@ def _build(
         with driver.activate():
             layers = inspect_engine(engine.engine, flavour)
         if graph.precision == "fp16":
-            require_half(layers, what=f"{graph.file}: {flavour}: the engine")
-        parity = check_engine(engine, bundle)
+            require_half(layers, what=f"{graph.file}: {flavour}: the engine", is_built=True)
+        parity = check_engine(engine, expected)
     finally:
         engine.close()
     return Built(plan=plan.data, layers=layers, parity=parity, seconds=plan.seconds)

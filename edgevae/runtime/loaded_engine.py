@@ -7,15 +7,13 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from edgevae.cuda.arrays import DeviceArray
 from edgevae.cuda.driver import Driver
-from edgevae.engine.flavour import Flavour, Log
+from edgevae.engine.flavour import Flavour, Log, is_short_of_memory
 from edgevae.engine.profile import Profile, Size
-from edgevae.errors import IncompatibleError, InputError, OutOfMemoryError
+from edgevae.errors import DeviceError, IncompatibleError, InputError, OutOfMemoryError
 from edgevae.runtime.caches import Buffers, CachePool, DeviceState
 from edgevae.runtime.lane import Lane
+from edgevae.runtime.tensor_data import Data
 from edgevae.runtime.tensorrt_options import TensorRtOptions
 from edgevae.spec import GraphSpec
 
@@ -33,6 +31,7 @@ class LoadedEngine:
 
     Raises:
         IncompatibleError: TensorRT cannot load the plan, or its tensors are not those of the graph.
+        OutOfMemoryError: the device has not enough memory for it.
     """
 
     def __init__(
@@ -48,36 +47,28 @@ class LoadedEngine:
         self.graph, self.profiles = graph, profiles
         self._driver, self._flavour, self._options = driver, flavour, options
         self._log = Log(flavour)
-        with driver.activate():
-            self._runtime: Any = flavour.module.Runtime(self._log.logger)  # Any: TensorRT's objects
-            if options.version_compatible:
-                # Such a plan holds the lean runtime of its version: code, but ours, its digest checked.
-                self._runtime.engine_host_code_allowed = True
-            self.engine: Any = self._runtime.deserialize_cuda_engine(plan)
-        if self.engine is None:
-            raise IncompatibleError(
-                f"{graph.file}: {flavour.name} {flavour.version} cannot load its engine: {self._log.last}; "
-                "build it again with `edgevae build --force`"
-            )
+        self._runtime: Any = None  # Any: TensorRT's objects, here and below
+        self.engine: Any = self._deserialize(plan)
         _require_tensors(self.engine, graph)
-        self._pool = CachePool(driver, graph.state, forget=self._forget)
+        self._stream = driver.create_stream()
+        self._pool = CachePool(driver, graph.state, forget=self._forget, stream=self._stream)
         self._lanes: list[Lane] = []
         self._idle: list[Lane] = []
+        self._opening = 0
+        self._kept: list[object] = []
         self._changed = threading.Condition()
         self._closed = False
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """Its execution contexts, busy or idle."""
+        return tuple(self._lanes)
 
     def covers(self, size: Size) -> bool:
         """Return whether it takes frames of a size."""
         return any(profile.covers(size) for profile in self.profiles)
 
-    def run(
-        self,
-        source: np.ndarray | DeviceArray,
-        target: np.ndarray | DeviceArray,
-        state: DeviceState,
-        *,
-        stream: int | None,
-    ) -> None:
+    def run(self, source: Data, target: Data, state: DeviceState, *, stream: int | None) -> None:
         """Run one call; see `Lane.run`. Without a stream, which numpy arrays do not need, it is on one of the engine's.
 
         Raises:
@@ -89,16 +80,70 @@ class LoadedEngine:
             buffers = self._pool.fill(state.caches, where)
             lane.run(source, target, buffers, turn=state.turn, stream=where)
 
+    def new_context(self) -> Any:  # Any: TensorRT's execution context
+        """Return a new execution context, its activation memory allocated.
+
+        Raises:
+            OutOfMemoryError: the device has not enough memory.
+            DeviceError: TensorRT gives none for another reason.
+        """
+        self._log.clear()
+        with self._driver.activate():
+            if self._flavour.is_rtx:
+                # A context's shape never changes here: have its kernels made for it now, not by and by while calls run.
+                config = self.engine.create_runtime_config()
+                strategies = self._flavour.module.DynamicShapesKernelSpecializationStrategy
+                config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
+                self._kept.append(config)  # nothing says that the context keeps it
+                context = self.engine.create_execution_context(config)
+            else:
+                context = self.engine.create_execution_context()
+        if context is None:
+            raise self._refused("gives no execution context")
+        return context
+
+    def release(self) -> None:
+        """Free what nobody uses now: idle contexts and the caches of ended streams."""
+        with self._changed:
+            while self._idle:
+                self._discard(self._idle[0])
+        self._pool.release()
+
     def close(self) -> None:
-        """Free all memory, after the work on it."""
+        """Free all memory, after the work on it; all of it is tried even where a step fails."""
         with self._changed:
             self._closed = True
-            self._changed.wait_for(lambda: len(self._idle) == len(self._lanes))
-            for lane in self._lanes:
-                lane.close()
-            self._lanes, self._idle = [], []
-        self._pool.close()
+            self._changed.wait_for(
+                lambda: len(self._idle) == len(self._lanes) and not self._opening
+            )
+            with contextlib.ExitStack() as steps:  # runs them from the last to the first
+                steps.callback(self._drop_engine)
+                steps.callback(self._driver.destroy_stream, self._stream)
+                steps.callback(self._pool.close)
+                for lane in self._lanes:
+                    steps.callback(lane.close)
+                self._lanes, self._idle = [], []
+
+    def _deserialize(self, plan: bytes) -> Any:
         with self._driver.activate():
+            self._runtime = self._flavour.module.Runtime(self._log.logger)
+            if self._options.version_compatible:
+                # Such a plan holds the lean runtime of its version: code, but ours, its digest checked.
+                self._runtime.engine_host_code_allowed = True
+            self._log.clear()
+            engine = self._runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            if is_short_of_memory(self._log.last):
+                raise self._refused("cannot load the engine")
+            raise IncompatibleError(
+                f"{self.graph.file}: {self._flavour} cannot load its engine: {self._log.last}; "
+                "build it again with `edgevae build --force`"
+            )
+        return engine
+
+    def _drop_engine(self) -> None:
+        with self._driver.activate():
+            self._kept.clear()
             self.engine = None
             self._runtime = None
 
@@ -127,30 +172,40 @@ class LoadedEngine:
                     lane = (known or fit)[-1]
                     self._idle.remove(lane)
                     return lane
-                if len(self._lanes) < self._options.contexts or self._idle:
-                    return self._create(size)
-                self._changed.wait()
+                if len(self._lanes) + self._opening < self._options.contexts:
+                    self._opening += 1
+                    break
+                if self._idle:
+                    self._discard(self._idle[0])
+                else:
+                    self._changed.wait()
+        return self._create(size)
 
     def _create(self, size: Size) -> Lane:
-        """Return a new lane, in the place of an idle one of another size where the limit or the memory asks for it."""
-        if len(self._lanes) >= self._options.contexts:
-            self._discard(self._idle[0])
-        while True:
-            try:
-                lane = self._open(size)
-            except OutOfMemoryError:
-                if not self._idle:
-                    raise
-                self._discard(self._idle[0])
-            else:
-                self._lanes.append(lane)
-                return lane
+        """Return a new lane in the place that was taken for it; other calls go on meanwhile."""
+        lane: Lane | None = None
+        try:
+            while lane is None:
+                try:
+                    lane = self._open(size)
+                except OutOfMemoryError:
+                    with self._changed:
+                        if not self._idle:
+                            raise
+                        self._discard(self._idle[0])
+        finally:
+            with self._changed:
+                self._opening -= 1
+                if lane is not None:
+                    self._lanes.append(lane)
+                self._changed.notify_all()
+        return lane
 
     def _open(self, size: Size) -> Lane:
         fitting = [i for i, profile in enumerate(self.profiles) if profile.covers(size)]
         index = min(fitting, key=lambda i: not self.profiles[i].is_static)
         return Lane(
-            self._new_context(size),
+            self.new_context(),
             profile=index,
             graph=self.graph,
             size=size,
@@ -160,32 +215,27 @@ class LoadedEngine:
             mapped=self._options.zero_copy,
         )
 
-    def _new_context(self, size: Size) -> Any:  # Any: TensorRT's execution context
-        with self._driver.activate():
-            if self._flavour.is_rtx:
-                # A lane's shape never changes: have its kernels made for it now, not by and by while calls run.
-                config = self.engine.create_runtime_config()
-                strategies = self._flavour.module.DynamicShapesKernelSpecializationStrategy
-                config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
-                context = self.engine.create_execution_context(config)
-            else:
-                context = self.engine.create_execution_context()
-        if context is None:
-            free, total = self._driver.memory()
-            raise OutOfMemoryError(
-                f"{self.graph.file}: no execution context for {size} ({self._log.last}); {free >> 20} of "
-                f"{total >> 20} MiB are free; use smaller frames, fewer contexts or another process's memory"
-            )
-        return context
+    def _refused(self, what: str) -> DeviceError:
+        """Return why TensorRT gave nothing."""
+        free, total = self._driver.memory()
+        text = f"{self.graph.file}: {self._flavour} {what}: {self._log.last}"
+        if not is_short_of_memory(self._log.last):
+            return DeviceError(f"{text}; see `edgevae doctor`")
+        return OutOfMemoryError(
+            f"{text}; {free >> 20} of {total >> 20} MiB are free: use smaller frames, fewer contexts, or end other "
+            "programs on the GPU"
+        )
 
     def _discard(self, lane: Lane) -> None:
+        """Close an idle lane; the caller holds the lock."""
         self._idle.remove(lane)
         self._lanes.remove(lane)
         lane.close()
 
     def _forget(self, buffers: Buffers) -> None:
-        for lane in list(self._lanes):
-            lane.forget(buffers)
+        with self._changed:
+            for lane in self._lanes:
+                lane.forget(buffers)
 
 
 def _require_tensors(engine: Any, graph: GraphSpec) -> None:  # Any: TensorRT's engine

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib.metadata import distributions as installed_distributions
 from typing import TYPE_CHECKING
 
-from edgevae.engine.flavour import FLAVOURS, open_flavour
+from edgevae.engine.flavour import FLAVOURS, Flavour, open_flavour
 from edgevae.errors import EdgeVaeError, UnavailableError
 from edgevae.runtime import providers
 from edgevae.runtime.jetson import hidden_tensorrt, jetson
@@ -21,6 +21,9 @@ from edgevae.runtime.onnxruntime import import_onnxruntime
 
 if TYPE_CHECKING:
     from edgevae.cuda.probe import Gpu
+
+OLDEST_GPU = (7, 5)
+"""Compute capability from which on TensorRT-RTX, and TensorRT from 10.5 on, run."""
 
 
 def obstacles(backend: str, device: str) -> Iterator[str]:
@@ -62,7 +65,7 @@ def find_gpu(device: str) -> Gpu:
 
 def _tensorrt(backend: str, gpu: Gpu | None) -> Iterator[str]:
     try:
-        open_flavour(backend)
+        flavour = open_flavour(backend)
     except UnavailableError as error:
         hint = hidden_tensorrt() if backend == "tensorrt" and jetson() is not None else None
         yield f"{backend}: {hint}" if hint else f"{error}{_numpy_hint(backend)}"
@@ -71,6 +74,7 @@ def _tensorrt(backend: str, gpu: Gpu | None) -> Iterator[str]:
     if gpu is None:
         return
     yield from _too_old(gpu, built_for, what=backend)
+    yield from _unsupported(gpu, flavour)
     from edgevae.cuda.opening import open_driver
 
     try:
@@ -116,6 +120,21 @@ def _too_old(gpu: Gpu, wanted: tuple[int, ...] | None, *, what: str) -> Iterator
         yield (
             f"{what} is built for CUDA {wanted[0]}, the NVIDIA driver {gpu.driver} supports up to {newest}; "
             f"update the driver, or install a release for CUDA {gpu.cuda_version[0]}"
+        )
+
+
+def _unsupported(gpu: Gpu, flavour: Flavour) -> Iterator[str]:
+    """Yield that a GPU is one that NVIDIA has given up; of GPUs between those of the tables nothing is known.
+
+    Support matrix of TensorRT-RTX: 7.5 and from 8.0 on; release notes of TensorRT 10.5: nothing below 7.5 any more.
+    """
+    if not flavour.is_rtx and flavour.numbers < (10, 5):
+        return
+    if gpu.compute_capability < OLDEST_GPU:
+        has, least = (".".join(map(str, c)) for c in (gpu.compute_capability, OLDEST_GPU))
+        yield (
+            f"{flavour}: {gpu.name} has compute capability {has}, expected {least} (Turing) or later; use --backend "
+            "onnxruntime, or another GPU"
         )
 
 

@@ -11,6 +11,8 @@ import functools
 import importlib
 import importlib.metadata
 import io
+import logging
+import os
 import re
 import sys
 from typing import Any
@@ -24,6 +26,12 @@ TENSORRT = "TensorrtExecutionProvider"
 
 PROVIDERS = {"onnxruntime": CUDA, "onnxruntime_tensorrt": TENSORRT}
 """Which provider a backend of ours is on a GPU."""
+
+TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
+"""Environment variable of NVIDIA's libraries, which they read once. The provider for TensorRT has no option for TF32 of
+its own: https://github.com/microsoft/onnxruntime/issues/26029."""
+
+_logger = logging.getLogger("edgevae")
 
 REPLACE = "`pip uninstall -y onnxruntime onnxruntime-gpu`, then `pip install 'edgevae[gpu]'`"
 
@@ -134,9 +142,16 @@ def with_options(
         model: The ONNX graph, which TensorRT's engines are kept for.
         version: Of ONNX Runtime, as its engines are good for one release.
     """
-    cuda = (CUDA, {"device_id": str(device)})
+    # On by default, TF32 keeps 10 bits of a float32 that was asked for as float32.
+    cuda = (CUDA, {"device_id": str(device), "use_tf32": "0"})
     if provider != TENSORRT:
         return [cuda]
+    if precision == "fp32" and os.environ.get(TF32_SWITCH) != "0":
+        _logger.warning(
+            "%s computes fp32 graphs in TF32, with 10 bits of a float32, on GPUs from Ampere on, and has no option for "
+            "it; start the process with %s=0, or use --backend tensorrt",
+            *(provider, TF32_SWITCH),
+        )
     # ONNX Runtime does not see that an engine is stale, so each graph and release has a folder of its own.
     folder = cache_folder() / "ort-tensorrt" / f"{sha256(model)[:16]}-{version}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
-import weakref
+import warnings
 from types import TracebackType
 
 import numpy as np
 
 from edgevae.bundle import Bundle
-from edgevae.cuda.arrays import DeviceArray, as_device_array, stream_handle
+from edgevae.cuda.arrays import DeviceArray, stream_handle
 from edgevae.cuda.driver import Driver
 from edgevae.cuda.opening import open_driver
 from edgevae.engine.flavour import Flavour, open_flavour
 from edgevae.engine.profile import Profile, Size
-from edgevae.errors import InputError, OutOfMemoryError
+from edgevae.errors import DeviceError, InputError, OutOfMemoryError
 from edgevae.runtime import engines
 from edgevae.runtime.caches import Caches, DeviceState
 from edgevae.runtime.device_memory import DeviceMemory
 from edgevae.runtime.loaded_engine import LoadedEngine
 from edgevae.runtime.session import Array, SessionState
+from edgevae.runtime.tensor_data import Data, take
 from edgevae.runtime.tensorrt_options import TensorRtOptions
-from edgevae.spec import Precision, Role, TensorSpec
+from edgevae.spec import Precision, Role
+
+_logger = logging.getLogger("edgevae")
 
 
 class TensorRtSession:
@@ -57,13 +62,13 @@ class TensorRtSession:
         self._bundle, self._role, self._precision = bundle, role, precision
         self._flavour, self._driver, self._options = flavour, driver, options
         self._engines: list[LoadedEngine] = []
-        self._given: weakref.WeakSet[DeviceMemory] = weakref.WeakSet()
+        self._memory = DeviceMemory(driver)
         self._stream = driver.create_stream()
         self._loading = threading.Lock()
         self._closed = False
         try:
             for profile in options.profiles(cell_px=bundle.manifest.spec.spatial_factor):
-                self._load(profile)
+                self._load(profile, is_named=True)
         except BaseException:
             self.close()
             raise
@@ -108,32 +113,36 @@ class TensorRtSession:
         on_host = isinstance(data, np.ndarray) and (out is None or isinstance(out, np.ndarray))
         # Host data runs on the stream of whichever context is free; device arrays need one to be ordered on.
         handle = stream_handle(stream) if stream is not None else None if on_host else self._stream
-        source = self._array(data, self.graph.data, size, stream=handle, writable=False)
-        target = self._target(out, size, like=source, stream=handle)
-        engine = self._loaded(size) or self._load(Profile.static(size))
+        source = take(data, self.graph.data, size, device=self._driver.device, stream=handle)
+        target = self._target(out, size, like=source, handle=handle, is_callers=stream is not None)
         state.caches.take(state.turn)
         try:
-            engine.run(source, target, state, stream=handle)
-        except OutOfMemoryError:  # no memory for buffers or a context: nothing ran
-            state.caches.give_back(state.turn)
+            self._execute(source, target, state, stream=handle)
+        except BaseException:
+            state.caches.give_back(state.turn)  # the set that it read is as it was
             raise
+        if handle is not None and out is None and isinstance(target, DeviceArray):
+            self._memory.made(target, handle)
         if stream is None and handle is not None:
             self._driver.synchronize(handle)
         return (target if out is None else out), state.following()
 
     def close(self) -> None:
-        """Free the engines and everything on the device, arrays that `run` gave too, after the work on it."""
+        """Free the engines and everything on the device, arrays that `run` gave too, after the work on it.
+
+        All of it is tried even where a step fails.
+        """
         with self._loading:
             if self._closed:
                 return
             self._closed = True
-            for engine in self._engines:
-                engine.close()
-            self._engines = []
-            for memory in list(self._given):
-                memory.free()
-            self._driver.destroy_stream(self._stream)
-            self._driver.close()
+            with contextlib.ExitStack() as steps:  # runs them from the last to the first
+                steps.callback(self._driver.close)
+                steps.callback(self._driver.destroy_stream, self._stream)
+                steps.callback(self._memory.close)
+                for engine in self._engines:
+                    steps.callback(engine.close)
+                self._engines = []
 
     def __enter__(self) -> TensorRtSession:
         return self
@@ -144,7 +153,22 @@ class TensorRtSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except DeviceError:
+            if error is None:
+                raise
+            _logger.exception(
+                "%s: closing failed too", self.graph.file
+            )  # the first error is the one to tell
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(
+                f"{self.graph.file}: not closed; its device memory is lost",
+                ResourceWarning,
+                stacklevel=2,
+            )
 
     def _own(self, state: SessionState) -> DeviceState:
         if isinstance(state, DeviceState) and state.caches.owner is self:
@@ -153,39 +177,39 @@ class TensorRtSession:
             f"{self.graph.file}: got the state of another model, precision or backend; start with `Vae.stream`"
         )
 
-    def _array(
-        self, data: Array, spec: TensorSpec, size: Size, *, stream: int | None, writable: bool
-    ) -> np.ndarray | DeviceArray:
-        """Return data as an array that is what the graph takes, in host or device memory."""
-        shape, dtype = spec.resolve(size.sizes()), np.dtype(spec.dtype)
-        array: np.ndarray | DeviceArray
-        if isinstance(data, np.ndarray):
-            array = data
-        else:
-            assert stream is not None, "data that is not all numpy has a stream"
-            array = _folded(data, as_device_array(data, stream=stream, writable=writable), shape)
-        if array.dtype != dtype or tuple(array.shape) != shape:
-            raise InputError(
-                f"{spec.name}: got {array.dtype} {list(array.shape)}, expected {dtype} {list(shape)}"
-            )
-        if isinstance(array, DeviceArray) and array.device != self._driver.device:
-            raise InputError(
-                f"{spec.name}: is on cuda:{array.device}, expected {self.device}, where the engine is"
-            )
-        return array
-
     def _target(
-        self, out: Array | None, size: Size, *, like: np.ndarray | DeviceArray, stream: int | None
-    ) -> np.ndarray | DeviceArray:
+        self,
+        out: Array | None,
+        size: Size,
+        *,
+        like: Data,
+        handle: int | None,
+        is_callers: bool,
+    ) -> Data:
+        """Return where the result goes: `out`, or a new array where the data is."""
         spec = self.graph.outputs[0]
         if out is not None:
-            return self._array(out, spec, size, stream=stream, writable=True)
+            device = self._driver.device
+            return take(out, spec, size, device=device, stream=handle, writable=True)
         shape, dtype = spec.resolve(size.sizes()), np.dtype(spec.dtype)
         if isinstance(like, np.ndarray):
             return np.empty(shape, dtype)
-        memory = DeviceMemory(self._driver, int(np.prod(shape)) * dtype.itemsize)
-        self._given.add(memory)
-        return memory.array(shape, dtype)
+        return self._memory.new_array(shape, dtype, stream=handle if is_callers else None)
+
+    def _execute(
+        self, source: Data, target: Data, state: DeviceState, *, stream: int | None
+    ) -> None:
+        """Run a call; where memory is short, free what nobody uses and run it again."""
+        size = state.caches.size
+        try:
+            engine = self._loaded(size) or self._load(Profile.static(size), is_named=False)
+            engine.run(source, target, state, stream=stream)
+        except OutOfMemoryError:
+            for loaded in list(self._engines):
+                loaded.release()
+            self._memory.release()
+            engine = self._loaded(size) or self._load(Profile.static(size), is_named=False)
+            engine.run(source, target, state, stream=stream)
 
     def _loaded(self, size: Size) -> LoadedEngine | None:
         if self._closed:
@@ -194,9 +218,11 @@ class TensorRtSession:
         # An engine for this size alone is faster than one for many.
         return min(fitting, key=lambda e: Profile.static(size) not in e.profiles, default=None)
 
-    def _load(self, profile: Profile) -> LoadedEngine:
+    def _load(self, profile: Profile, *, is_named: bool) -> LoadedEngine:
         """Return the engine for a profile, loading it from the cache or building it first."""
         with self._loading:
+            if self._closed:
+                raise InputError(f"{self.graph.file}: the session is closed; load the model again")
             # Another thread may have loaded it while this one waited.
             for engine in self._engines:
                 if profile in engine.profiles:
@@ -209,20 +235,10 @@ class TensorRtSession:
                 driver=self._driver,
                 profile=profile,
                 options=self._options,
+                exact=is_named,
             )
             self._engines.append(engine)
             return engine
-
-
-def _folded(data: Array, array: DeviceArray | None, shape: tuple[int, ...]) -> DeviceArray:
-    """Return an array `[B, T, ...]` or `[T, ...]` as `[B*T, ...]`, as the graphs take it: the same memory."""
-    if array is None:
-        raise InputError(
-            f"got {type(data).__name__} in host memory, expected a numpy array or an array on the GPU"
-        )
-    if len(array.shape) == len(shape) + 1:
-        return array.reshape((array.shape[0] * array.shape[1], *array.shape[2:]))
-    return array
 
 
 def open_tensorrt(

@@ -245,7 +245,9 @@ class Vae:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        with contextlib.ExitStack() as sessions:
+            sessions.push(lambda *_: self._decoder.__exit__(kind, error, trace))
+            sessions.push(lambda *_: self._encoder.__exit__(kind, error, trace))
 
     def _check_extent(
         self, frames: int, height: int, width: int, *, latents_shape: tuple[int, int, int]

@@ -59,7 +59,7 @@ KEPT = {
     ),
     *("LayerType", "ProfilingVerbosity", "HardwareCompatibilityLevel", "LayerInformationFormat"),
     *("DynamicShapesKernelSpecializationStrategy", "ExecutionContextAllocationStrategy"),
-    *("TensorIOMode", "CudaGraphStrategy"),
+    *("TensorIOMode", "CudaGraphStrategy", "ComputeCapability"),
 }
 """Classes whose members are kept; others that they name are written as empty classes."""
 

@@ -44,7 +44,9 @@ def gpu(monkeypatch, tmp_path):
             tensorrt_version=flavour.version,
             gpu="Orin",
             compute_capability="8.7",
+            multiprocessors=16,
             driver="540",
+            cuda="12.6",
             options=options,
         )
         asked.append((key, device, force))

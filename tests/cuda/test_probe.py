@@ -40,10 +40,11 @@ def test_a_machine_without_a_driver_says_so_in_one_line():
 
 
 def test_a_gpu_is_described(run):
-    got = run(SHOW, GPUS=2, CAPABILITY=87, INTEGRATED=1, CUDA=12060, MEMORY_MIB=64)
+    told = {"CAPABILITY": 87, "MULTIPROCESSORS": 16, "INTEGRATED": 1, "CUDA": 12060}
+    got = run(SHOW, GPUS=2, MEMORY_MIB=64, **told)
     for part in (
-        "index=1, name='Simulated GPU', compute_capability=(8, 7), memory_bytes=67108864",
-        "integrated=True, cuda_version=(12, 6)",
+        "index=1, name='Simulated GPU', compute_capability=(8, 7), multiprocessors=16",
+        "memory_bytes=67108864, integrated=True, cuda_version=(12, 6)",
     ):
         assert part in got
 
@@ -60,6 +61,21 @@ def test_a_gpu_is_described(run):
 )
 def test_a_driver_that_does_not_work_gives_its_reason(run, settings, reason):
     assert run(SHOW, **settings).startswith(f"unavailable: {reason}")
+
+
+def test_a_call_that_the_driver_refuses_says_what_was_expected_and_what_to_do(run):
+    code = """
+        from edgevae.cuda.libcuda import call
+        from edgevae.errors import DeviceError
+        try:
+            call("cuCtxSetCurrent", 12345)
+        except DeviceError as error:
+            print(error)
+    """
+    assert run(textwrap.dedent(code)).strip() == (
+        "cuCtxSetCurrent: CUDA_ERROR_INVALID_CONTEXT, expected CUDA_SUCCESS; look at `nvidia-smi` and `dmesg`, and "
+        "start the process again"
+    )
 
 
 def test_a_library_that_is_no_driver_is_not_called(running, tmp_path):

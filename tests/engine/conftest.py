@@ -32,7 +32,9 @@ def key() -> EngineKey:
         tensorrt_version="10.3.0.30",
         gpu="Orin",
         compute_capability="8.7",
+        multiprocessors=16,
         driver="540",
+        cuda="12.6",
         options=BuildOptions(profiles=(Profile.static(parse_size("360p")),)),
     )
 

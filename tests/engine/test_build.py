@@ -10,8 +10,8 @@ import pytest
 
 import edgevae
 from edgevae.bundle import Bundle
-from edgevae.engine.build import BuildOptions, build_plan
-from edgevae.engine.flavour import Flavour
+from edgevae.engine.build import BuildOptions, _configure, build_plan
+from edgevae.engine.flavour import Flavour, Log
 from edgevae.engine.profile import PRESETS, Profile, Size, parse_size
 from edgevae.errors import (
     IncompatibleError,
@@ -252,3 +252,15 @@ def test_the_timing_cache_of_full_tensorrt_goes_in_and_out(rtx, decoder, monkeyp
     again = build_plan(*decoder, flavour=flavour, options=options, timing_cache=first.timing_cache)
     assert again.timing_cache == first.timing_cache
     assert build_plan(*decoder, flavour=flavour, options=options, timing_cache=b"damaged").data
+
+
+def test_rtx_builds_for_the_gpu_that_is_here_only_where_that_was_asked_for(rtx):
+    builder = rtx.module.Builder(Log(rtx).logger)
+    options = options_of("64x64")
+    for_all = _configure(builder, rtx, options, for_this_gpu=False)
+    assert (
+        for_all.num_compute_capabilities == builder.create_builder_config().num_compute_capabilities
+    )
+    for_one = _configure(builder, rtx, options, for_this_gpu=True)
+    assert for_one.num_compute_capabilities == 1
+    assert for_one.get_compute_capability(0) == rtx.module.ComputeCapability.CURRENT

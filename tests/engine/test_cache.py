@@ -31,7 +31,9 @@ CHANGES = {
     "tensorrt_version": "10.3.0.31",
     "gpu": "Thor",
     "compute_capability": "11.0",
+    "multiprocessors": 8,
     "driver": "580",
+    "cuda": "13.0",
 }
 OPTION_CHANGES = {
     "profiles": (Profile.static(Size(height=480, width=832)),),
@@ -249,11 +251,18 @@ def test_the_engine_for_a_size_is_the_static_one_then_the_smallest_that_covers_i
     assert len(cache.candidates(asked)) == 5
 
 
-def test_an_engine_with_other_settings_or_of_another_gpu_is_not_the_best(cache, key, built):
+def test_an_engine_of_another_gpu_or_without_the_settings_that_are_asked_for_is_not_taken(
+    cache, key, built
+):
     cache.find_or_build(with_sizes(key, "360p", level=5), lambda: built)
     cache.find_or_build(replace(key, gpu="Thor"), lambda: built)
-    assert cache.best(key, parse_size("360p")) is None
-    assert len(cache.candidates(key)) == 1
+    size = parse_size("360p")
+    assert cache.best(with_sizes(key, "720p", level=3), size) is None
+    assert cache.best(with_sizes(key, "720p", version_compatible=True), size) is None
+    assert cache.best(with_sizes(key, "720p", level=5), size) is not None
+    assert cache.best(key, size).record.key.options.level == 5
+    assert cache.best(with_sizes(key, "720p"), size, exact=True) is None
+    assert cache.best(with_sizes(key, "360p"), size, exact=True) is not None
 
 
 def test_a_damaged_engine_is_passed_over_for_the_next_best(cache, key, built, caplog):

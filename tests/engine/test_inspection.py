@@ -123,9 +123,27 @@ def test_an_fp16_engine_in_half_passes():
     require_half(LayerTypes(fp16=40, fp32=10), what="decoder.fp16.onnx")
 
 
-def test_an_engine_that_tells_next_to_nothing_is_said_to_be_unchecked(caplog):
+@pytest.mark.parametrize(
+    ("types", "words"),
+    [
+        (LayerTypes(untold=30), "of 0 layers and of 30 not"),
+        (LayerTypes(untold=30, fp32=29), "of 29 layers and of 30 not"),
+        # A network in one fused region, with the cast of its output beside it.
+        (LayerTypes(fp32=1), "of 1 layers and of 0 not"),
+        (LayerTypes(fp32=3), "of 3 layers and of 0 not"),
+    ],
+)
+def test_an_engine_that_tells_next_to_nothing_is_said_to_be_unchecked(caplog, types, words):
     with caplog.at_level(logging.WARNING, "edgevae"):
-        require_half(LayerTypes(untold=30), what="decoder.fp16.onnx")
-        require_half(LayerTypes(untold=30, fp32=3), what="encoder.fp16.onnx")
-    assert "decoder.fp16.onnx: TensorRT tells the type of 0 layers and of 30 not;" in caplog.text
-    assert "encoder.fp16.onnx: TensorRT tells the type of 3 layers and of 30 not;" in caplog.text
+        require_half(types, what="decoder.fp16.onnx", is_built=True)
+    assert f"decoder.fp16.onnx: TensorRT tells the type {words}; not checked" in caplog.text
+
+
+def test_an_engine_that_tells_enough_is_refused_and_so_is_a_network_that_tells_little(caplog):
+    for types in (LayerTypes(fp32=4), LayerTypes(fp32=30, untold=30)):
+        with pytest.raises(ParityError, match="fp16 was asked for"):
+            require_half(types, what="decoder.fp16.onnx", is_built=True)
+    for types in (LayerTypes(fp32=3), LayerTypes(fp32=3, untold=30)):
+        with pytest.raises(ParityError, match="fp16 was asked for"):
+            require_half(types, what="decoder.fp16.onnx")
+    assert not caplog.records

@@ -9,12 +9,21 @@ import pytest
 from edgevae.engine.timing_cache import read_timing_cache, write_timing_cache
 
 
-@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_version", "gpu", "compute_capability"])
-def test_what_was_measured_is_found_for_the_same_gpu_and_tensorrt_only(tmp_path, key, name):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tensorrt", "tensorrt_rtx"),
+        ("tensorrt_version", "10.13.3"),
+        ("gpu", "Thor"),
+        ("compute_capability", "11.0"),
+        ("multiprocessors", 8),
+    ],
+)
+def test_what_was_measured_is_found_for_the_same_gpu_and_tensorrt_only(tmp_path, key, name, value):
     assert read_timing_cache(tmp_path, key) is None
     write_timing_cache(tmp_path, key, b"measured")
     assert read_timing_cache(tmp_path, replace(key, model="alley", role="encoder")) == b"measured"
-    assert read_timing_cache(tmp_path, replace(key, **{name: "tensorrt_rtx"})) is None
+    assert read_timing_cache(tmp_path, replace(key, **{name: value})) is None
 
 
 def test_a_damaged_timing_cache_is_dropped_with_a_line_in_the_log(tmp_path, key, caplog):

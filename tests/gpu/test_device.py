@@ -13,6 +13,38 @@ from edgevae.frames import psnr_dB
 pytestmark = pytest.mark.gpu
 
 
+@pytest.fixture
+def taken(driver, monkeypatch):
+    """A function that gives the bytes that drivers have allocated since and not freed, on the device and page-locked.
+
+    What the device says is free counts other processes too.
+    """
+    kind, blocks = type(driver), {}
+    real = {n: getattr(kind, n) for n in ("allocate", "free", "allocate_host", "free_host")}
+
+    def allocate(self, nbytes):
+        address = real["allocate"](self, nbytes)
+        blocks[address] = nbytes
+        return address
+
+    def free(self, address):
+        blocks.pop(address, None)
+        real["free"](self, address)
+
+    def allocate_host(self, nbytes, *, mapped=False):
+        buffer = real["allocate_host"](self, nbytes, mapped=mapped)
+        blocks[buffer.array.ctypes.data] = nbytes
+        return buffer
+
+    def free_host(self, buffer):
+        blocks.pop(buffer.array.ctypes.data, None)
+        real["free_host"](self, buffer)
+
+    for counting in (allocate, free, allocate_host, free_host):
+        monkeypatch.setattr(kind, counting.__name__, counting)
+    return lambda: sum(blocks.values())
+
+
 def stream_through(vae, frames, *, height, width):
     """Return the latents and decoded frames of a clip, chunk by chunk."""
     state = vae.stream(height=height, width=width)
@@ -104,7 +136,8 @@ def test_a_batch_of_clips_equals_the_clips_one_by_one(load, noise):
     frames = noise(3, 8, 40, 48, 3)
     with load() as vae:
         single = np.stack([vae.encode(clip) for clip in frames])
-        np.testing.assert_allclose(vae.encode(frames), single, atol=2e-3)
+        # Two engines, each with kernels of its own: as far apart as fp16 may be.
+        np.testing.assert_allclose(vae.encode(frames), single, atol=3e-2)
 
 
 def test_many_threads_share_a_vae(load, noise):
@@ -133,7 +166,7 @@ def test_a_cuda_graph_gives_what_plain_calls_give(load, driver, noise):
         other = stream_through(graphed, frames, height=40, width=48)
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
         engine = graphed._encoder._engines[0]
-        assert any(g is not None for lane in engine._lanes for g in lane._graphs.values())
+        assert sum(lane.replays.count for lane in engine.lanes) >= 2
 
 
 def test_mapped_host_memory_gives_what_copies_give(load, noise):
@@ -169,169 +202,8 @@ def test_out_of_numpy_is_written_in_place(load, noise):
         assert np.array_equal(again, vae.reconstruct(frames))
 
 
-def test_arrays_on_the_device_are_used_in_place(load, on_device, noise):
-    frames = noise(24, 40, 48, 3)
-    with load() as vae:
-        expected, pictures = stream_through(vae, frames, height=40, width=48)
-        state = vae.stream(height=40, width=48)
-        latents = on_device.put(np.zeros((1, 4, 5, 6), np.float32))
-        decoded = on_device.put(np.zeros((4, 40, 48, 3), np.uint8))
-        for i in range(6):
-            z, state = vae.encode_chunk(
-                on_device.put(frames[4 * i : 4 * i + 4]), state, out=latents
-            )
-            y, state = vae.decode_chunk(z, state, out=decoded)
-            assert z is latents
-            assert y is decoded
-            np.testing.assert_allclose(on_device.get(z), expected[i : i + 1], atol=1e-5)
-            assert np.array_equal(on_device.get(y), pictures[4 * i : 4 * i + 4])
-
-
-def test_without_out_the_result_is_on_the_device_too(load, on_device, noise):
-    frames = noise(2, 4, 40, 48, 3)
-    with load() as vae:
-        state = vae.stream(height=40, width=48, batch=2)
-        z, state = vae.encode_chunk(on_device.put(frames), state)
-        assert z.shape == (2, 1, 4, 5, 6)
-        y, _ = vae.decode_chunk(z, state)
-        assert np.array_equal(on_device.get(y), vae.reconstruct(frames))
-
-
-def test_work_on_the_callers_stream_is_ordered_there(load, driver, stream, on_device, noise):
-    frames = noise(48, 40, 48, 3)
-    with load() as vae:
-        expected = vae.encode(frames)
-        state = vae.stream(height=40, width=48)
-        inputs = [on_device.put(frames[4 * i : 4 * i + 4]) for i in range(12)]
-        outputs = [on_device.put(np.zeros((1, 4, 5, 6), np.float32)) for _ in range(12)]
-        for source, target in zip(inputs, outputs, strict=True):
-            _, state = vae.encode_chunk(source, state, out=target, stream=stream)
-        driver.synchronize(stream)
-        got = np.concatenate([on_device.get(z) for z in outputs])
-        np.testing.assert_allclose(got, expected, atol=1e-5)
-
-
-def test_repeated_buffers_on_the_callers_stream_become_graphs(
-    load, driver, stream, on_device, noise
-):
-    frames = noise(4, 40, 48, 3)
-    with load() as vae:
-        expected = vae.encode(np.concatenate([frames] * 10))
-        source, target = on_device.put(frames), on_device.put(np.zeros((1, 4, 5, 6), np.float32))
-        state = vae.stream(height=40, width=48)
-        for i in range(10):
-            _, state = vae.encode_chunk(source, state, out=target, stream=stream)
-            driver.synchronize(stream)
-            np.testing.assert_allclose(on_device.get(target), expected[i : i + 1], atol=1e-5)
-
-
-def test_streams_on_two_cuda_streams_share_a_context_one_after_the_other(
-    load, driver, stream, on_device, noise
-):
-    clips, other = [noise(32, 40, 48, 3) for _ in range(2)], driver.create_stream()
-    with load(contexts=1) as vae:
-        expected = [vae.encode(clip) for clip in clips]
-        states = [vae.stream(height=40, width=48) for _ in clips]
-        targets = [
-            [on_device.put(np.zeros((1, 4, 5, 6), np.float32)) for _ in range(8)] for _ in clips
-        ]
-        for i in range(8):
-            for j, where in enumerate((stream, other)):
-                source = on_device.put(clips[j][4 * i : 4 * i + 4])
-                _, states[j] = vae.encode_chunk(source, states[j], out=targets[j][i], stream=where)
-        for where in (stream, other):
-            driver.synchronize(where)
-        for j in range(2):
-            got = np.concatenate([on_device.get(z) for z in targets[j]])
-            np.testing.assert_allclose(got, expected[j], atol=1e-5)
-    driver.destroy_stream(other)
-
-
-@pytest.mark.parametrize("default", [0, 1], ids=["null", "legacy"])
-def test_work_on_the_default_stream_is_ordered_there(load, driver, on_device, noise, default):
-    frames = noise(4, 40, 48, 3)
-    with load() as vae:
-        expected = vae.encode(frames)
-        source, target = on_device.put(frames), on_device.put(np.zeros((1, 4, 5, 6), np.float32))
-        vae.encode_chunk(source, vae.stream(height=40, width=48), out=target, stream=default)
-        host = np.empty((1, 4, 5, 6), np.float32)
-        driver.copy_to_host(host.ctypes.data, target.address, host.nbytes, default)
-        driver.synchronize(default)
-        np.testing.assert_allclose(host, expected, atol=1e-5)
-
-
-def test_more_buffers_than_graphs_are_kept_still_give_the_right_frames(
-    load, driver, stream, on_device, noise
-):
-    frames = noise(4, 40, 48, 3)
-    with load() as vae:
-        expected = vae.encode(np.concatenate([frames] * 60))
-        source = on_device.put(frames)
-        targets = [on_device.put(np.zeros((1, 4, 5, 6), np.float32)) for _ in range(20)]
-        state = vae.stream(height=40, width=48)
-        for _ in range(3):
-            for target in targets:
-                _, state = vae.encode_chunk(source, state, out=target, stream=stream)
-        driver.synchronize(stream)
-        got = np.concatenate([on_device.get(z) for z in targets])
-        np.testing.assert_allclose(got, expected[40:], atol=1e-5)
-
-
-def test_closing_waits_for_work_on_the_callers_stream(load, driver, stream, on_device, noise):
-    frames = noise(4, 40, 48, 3)
-    source, target = on_device.put(frames), on_device.put(np.zeros((1, 4, 5, 6), np.float32))
-    with load() as vae:
-        expected = vae.encode(np.concatenate([frames] * 100))
-        state = vae.stream(height=40, width=48)
-        for _ in range(100):
-            _, state = vae.encode_chunk(source, state, out=target, stream=stream)
-    driver.synchronize(stream)
-    np.testing.assert_allclose(on_device.get(target), expected[-1:], atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("shape", "dtype", "message"),
-    [
-        ((4, 40, 48, 3), np.float32, r"got float32 .*, expected uint8"),
-        ((3, 40, 48, 3), np.uint8, r"nothing is padded or cropped"),
-        ((4, 40, 40, 3), np.uint8, r"of the stream"),
-    ],
-)
-def test_arrays_that_do_not_fit_are_refused_and_the_stream_goes_on(
-    load, on_device, noise, shape, dtype, message
-):
-    with load() as vae:
-        state = vae.stream(height=40, width=48)
-        with pytest.raises(InputError, match=message):
-            vae.encode_chunk(on_device.put(np.zeros(shape, dtype)), state)
-        vae.encode_chunk(noise(4, 40, 48, 3), state)
-
-
-def test_pytorch_tensors_are_used_in_place(load, noise):
-    torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("this PyTorch sees no GPU")
-    frames = noise(16, 40, 48, 3)
-    with load() as vae:
-        expected, pictures = stream_through(vae, frames, height=40, width=48)
-        state = vae.stream(height=40, width=48)
-        side = torch.cuda.Stream()
-        with torch.cuda.stream(side):
-            source = torch.from_numpy(frames).cuda()
-            latents = torch.empty((1, 4, 5, 6), device="cuda")
-            decoded = torch.empty((4, 40, 48, 3), dtype=torch.uint8, device="cuda")
-            for i in range(4):
-                _, state = vae.encode_chunk(
-                    source[4 * i : 4 * i + 4], state, out=latents, stream=side
-                )
-                _, state = vae.decode_chunk(latents, state, out=decoded, stream=side)
-                np.testing.assert_allclose(latents.cpu().numpy(), expected[i : i + 1], atol=1e-5)
-                assert np.array_equal(decoded.cpu().numpy(), pictures[4 * i : 4 * i + 4])
-        assert float((torch.ones(8, device="cuda") * 2).sum()) == 16  # PyTorch goes on
-
-
 @pytest.mark.slow
-def test_memory_is_flat_over_many_calls(load, driver, noise, is_simulated):
+def test_memory_is_flat_over_many_calls(load, taken, noise, is_simulated):
     calls = 400 if is_simulated else 10_000
     frames = noise(4, 40, 48, 3)
     with load() as vae:
@@ -341,21 +213,37 @@ def test_memory_is_flat_over_many_calls(load, driver, noise, is_simulated):
         for i in range(calls):
             _, state = vae.encode_chunk(frames, state, out=latents)
             if i in (calls // 10, calls - 1):
-                used.append(driver.memory()[0])
-        assert used[0] - used[1] <= 1 << 20
+                used.append(taken())
+        assert used[0] == used[1] > 0
 
 
-def test_streams_that_end_give_their_memory_to_the_next(load, driver, noise):
+def test_streams_that_end_give_their_memory_to_the_next(load, taken, noise):
     frames = noise(4, 40, 48, 3)
     with load() as vae:
-        free = []
+        used = []
         for _ in range(50):
             vae.encode_chunk(frames, vae.stream(height=40, width=48))
-            free.append(driver.memory()[0])
-        assert free[5] - free[-1] <= 1 << 20
+            used.append(taken())
+        assert used[5] == used[-1] > 0
+        held = [vae.stream(height=40, width=48) for _ in range(8)]
+        states = [vae.encode_chunk(frames, state)[1] for state in held]
+        assert taken() > used[-1]  # so that the count is known to see it
+        del states
+
+
+def test_what_an_ended_vae_took_is_given_back(load, taken, noise):
+    before = taken()
+    with load() as vae:
+        vae.reconstruct(noise(4, 40, 48, 3))
+        assert taken() > before
+    assert taken() == before
 
 
 def test_out_of_memory_is_an_error_that_leaves_the_vae_usable(load, driver, noise):
+    from edgevae.cuda.probe import gpus
+
+    if gpus()[0].integrated:
+        pytest.skip("shares its memory with the CPU: taking all of it would end other programs")
     frames = noise(8, 40, 48, 3)
     hoard, block = [], 1 << 40
     with load() as vae:
@@ -384,3 +272,64 @@ def test_a_closed_vae_says_so_and_closing_twice_is_fine(load, noise):
     vae.close()
     with pytest.raises(InputError, match="the session is closed"):
         vae.encode(noise(4, 40, 48, 3))
+
+
+def test_sizes_that_come_and_go_share_the_memory_that_there_is(load, driver, noise, is_simulated):
+    if not is_simulated:
+        pytest.skip("fills the memory of the device: on the simulated one only")
+    with load(contexts=2) as vae:
+        for n in range(2, 10):
+            vae.reconstruct(noise(4, 8 * n, 64, 3))
+        hoard = driver.allocate(driver.memory()[0] - 4096)
+        clip = noise(4, 96, 64, 3)
+        try:
+            tight = vae.reconstruct(clip)
+        finally:
+            driver.free(hoard)
+        assert np.array_equal(tight, vae.reconstruct(clip))
+
+
+def test_threads_with_many_sizes_and_few_contexts_do_not_disturb_each_other(load, noise):
+    clips = [noise(8, 8 * (1 + i % 3), 32, 3) for i in range(9)]
+    with load(contexts=2) as vae:
+        alone = [vae.reconstruct(clip) for clip in clips]
+        wrong = []
+
+        def work(i):
+            for _ in range(6):
+                if not np.array_equal(vae.reconstruct(clips[i]), alone[i]):
+                    wrong.append(i)
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(9)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+
+
+def test_after_a_failure_the_first_error_is_told_and_everything_is_still_freed(
+    load, noise, monkeypatch
+):
+    from edgevae.errors import DeviceError
+
+    with pytest.raises(DeviceError, match="the first"), load() as vae:
+        vae.encode(noise(4, 40, 48, 3))
+        driver, real = vae._encoder._driver, type(vae._encoder._driver).synchronize
+
+        def fail(self, stream):
+            real(self, stream)
+            raise DeviceError("the second")
+
+        monkeypatch.setattr(type(driver), "synchronize", fail)
+        raise DeviceError("the first")
+
+
+def test_a_session_that_is_not_closed_says_so(load, noise):
+    vae = load()
+    vae.encode(noise(4, 40, 48, 3))
+    encoder, decoder = vae._encoder, vae._decoder
+    with pytest.warns(ResourceWarning, match="not closed"):
+        encoder.__del__()
+    encoder.close()
+    decoder.close()

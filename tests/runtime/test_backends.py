@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +23,7 @@ ORIN = Gpu(
     index=0,
     name="Orin",
     compute_capability=(8, 7),
+    multiprocessors=8,
     memory_bytes=8 << 30,
     integrated=True,
     cuda_version=(12, 6),
@@ -219,6 +222,35 @@ def test_a_driver_that_is_older_than_the_package_is_named_with_both_versions(ori
         "tensorrt_rtx is built for CUDA 13, the NVIDIA driver 540.4.0 supports up to 12.6; "
         "update the driver, or install a release for CUDA 12"
     )
+
+
+@pytest.mark.parametrize(
+    ("flavour", "version", "capability", "is_refused"),
+    [
+        ("tensorrt_rtx", "1.7.1", (7, 0), True),
+        ("tensorrt_rtx", "1.7.1", (7, 5), False),
+        ("tensorrt_rtx", "1.7.1", (8, 0), False),
+        ("tensorrt_rtx", "1.7.1", (9, 0), False),  # in no table of NVIDIA's, so it is tried
+        ("tensorrt_rtx", "1.7.1", (12, 1), False),
+        ("tensorrt", "10.3.0", (7, 0), False),
+        ("tensorrt", "10.5.0", (7, 0), True),
+        ("tensorrt", "11.4.0", (7, 5), False),
+    ],
+)
+def test_a_gpu_that_nvidia_has_given_up_is_named(orin, flavour, version, capability, is_refused):
+    gpu = replace(ORIN, compute_capability=capability)
+    orin.setattr(edgevae.cuda.probe, "gpus", lambda: (gpu,))
+    orin.setattr(obstacles, "open_flavour", lambda name: Flavour(name, version, None))
+    orin.setattr(obstacles, "_cuda_of", lambda flavour: None)
+    orin.setattr(edgevae.cuda.opening, "open_driver", lambda device: SimpleNamespace(close=int))
+    reason = why_not(flavour, "cuda:0")
+    if is_refused:
+        assert reason == (
+            f"{flavour} {version}: Orin has compute capability 7.0, expected 7.5 (Turing) or later; use --backend "
+            "onnxruntime, or another GPU"
+        )
+    else:
+        assert reason is None
 
 
 def test_the_cuda_of_a_wheel_is_read_from_its_name():

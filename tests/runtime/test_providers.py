@@ -122,3 +122,35 @@ def test_engines_of_the_tensorrt_provider_go_to_the_cache_one_folder_per_graph_a
     folders = {folder(model, version) for model in (b"a", b"b") for version in ("1.29", "1.30")}
     assert len(folders) == 4
     assert all(f.startswith(str(tmp_path / "ort-tensorrt")) for f in folders)
+
+
+@pytest.mark.parametrize("provider", [providers.CUDA, providers.TENSORRT])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_cuda_computes_float32_in_float32(tmp_path, monkeypatch, provider, precision):
+    monkeypatch.setenv("EDGEVAE_CACHE_DIR", str(tmp_path))
+    asked = providers.with_options(
+        provider, device=0, precision=precision, model=b"", version="1.30"
+    )
+    assert dict(asked)[providers.CUDA]["use_tf32"] == "0"
+    assert all("use_tf32" not in options for name, options in asked if name != providers.CUDA)
+
+
+@pytest.mark.parametrize(
+    ("provider", "precision", "switch", "is_said"),
+    [
+        (providers.TENSORRT, "fp32", None, True),
+        (providers.TENSORRT, "fp32", "1", True),
+        (providers.TENSORRT, "fp32", "0", False),
+        (providers.TENSORRT, "fp16", None, False),
+        (providers.CUDA, "fp32", None, False),
+    ],
+)
+def test_the_tensorrt_provider_says_that_it_computes_float32_in_tf32(
+    tmp_path, monkeypatch, caplog, provider, precision, switch, is_said
+):
+    monkeypatch.setenv("EDGEVAE_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    if switch is not None:
+        monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", switch)
+    providers.with_options(provider, device=0, precision=precision, model=b"", version="1.30")
+    assert ("start the process with NVIDIA_TF32_OVERRIDE=0" in caplog.text) is is_said

@@ -386,6 +386,7 @@ EXPORT CUresult cuDeviceGetAttribute(int *out, int attribute, int gpu) {
     NEED_GPU(gpu);
     long capability = setting("CAPABILITY", 87);
     *out = attribute == 75 ? (int)(capability / 10) : attribute == 76 ? (int)(capability % 10)
+         : attribute == 16 ? (int)setting("MULTIPROCESSORS", 8)
          : attribute == 18 ? (int)setting("INTEGRATED", 0) : attribute == 19 || attribute == 41 ? 1 : 0;
     return SUCCESS;
 }

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from edgevae.bundle import Bundle
-from edgevae.engine.flavour import Flavour, open_flavour
+from edgevae.engine.flavour import open_flavour
 from edgevae.engine.profile import Profile, Size
 from edgevae.errors import DeviceError
 from edgevae.runtime.engines import load_engine
+from edgevae.runtime.loaded_engine import LoadedEngine
 from edgevae.runtime.tensorrt_options import TensorRtOptions
 from edgevae.spec import Role
 from edgevae_bench.gpu.place import GpuPlace
@@ -49,11 +50,12 @@ class BareEngines:
                 driver=place.driver,
                 profile=Profile.static(size),
                 options=TensorRtOptions(allow_build=False, cuda_graph=False),
+                exact=True,
             )
             for role in ROLES
         ]
         with place.driver.activate():
-            self._contexts = [self._context(e, flavour, size) for e in self._engines]
+            self._contexts = [self._context(engine, size) for engine in self._engines]
 
     def turn(self) -> Samples:
         """Return the time of every enqueue."""
@@ -75,15 +77,9 @@ class BareEngines:
         for engine in self._engines:
             engine.close()
 
-    def _context(self, engine: Any, flavour: Flavour, size: Size) -> Any:  # Any: TensorRT's objects
+    def _context(self, engine: LoadedEngine, size: Size) -> Any:  # Any: TensorRT's context
         """Return a context at one size, each tensor in memory of its own, set to zero."""
-        if flavour.is_rtx:  # as the runtime does it
-            config = engine.engine.create_runtime_config()
-            strategies = flavour.module.DynamicShapesKernelSpecializationStrategy
-            config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
-            context = engine.engine.create_execution_context(config)
-        else:
-            context = engine.engine.create_execution_context()
+        context = engine.new_context()
         graph, driver = engine.graph, self._place.driver
         for spec in graph.inputs:
             context.set_input_shape(spec.name, spec.resolve(size.sizes()))

@@ -29,6 +29,7 @@ from tensorrt.building import (
     layers_of,
     unpack,
 )
+from tensorrt.logger import ILogger, register, say, violations
 from tensorrt.types import DataType
 
 __all__ = [
@@ -36,38 +37,16 @@ __all__ = [
     "BuilderFlag",
     "DataType",
     "HardwareCompatibilityLevel",
+    "ILogger",
     "IProgressMonitor",
     "MemoryPoolType",
     "NetworkDefinitionCreationFlag",
     "OnnxParser",
     "ProfilingVerbosity",
+    "violations",
 ]
 
 __version__ = "10.99.0"
-
-violations: list[str] = []
-"""What real TensorRT forbids and was done all the same."""
-
-
-class ILogger:
-    class Severity(enum.IntEnum):
-        INTERNAL_ERROR = 0
-        ERROR = 1
-        WARNING = 2
-        INFO = 3
-        VERBOSE = 4
-
-    INTERNAL_ERROR = Severity.INTERNAL_ERROR
-    ERROR = Severity.ERROR
-    WARNING = Severity.WARNING
-    INFO = Severity.INFO
-    VERBOSE = Severity.VERBOSE
-
-    def __init__(self) -> None:
-        pass
-
-    def log(self, severity: Severity, message: str) -> None:
-        raise NotImplementedError
 
 
 class TensorIOMode(enum.Enum):
@@ -78,19 +57,19 @@ class TensorIOMode(enum.Enum):
 
 class Runtime:
     def __init__(self, logger: ILogger) -> None:
-        self._logger = logger
+        register(self, logger)
         self.engine_host_code_allowed = False
 
     def deserialize_cuda_engine(self, plan: bytes) -> ICudaEngine | None:
         unpacked = unpack(bytes(plan))
         if unpacked is None:
-            self._logger.log(ILogger.ERROR, "simulated: magic tag does not match")
+            say(ILogger.ERROR, "simulated: magic tag does not match")
             return None
-        return ICudaEngine(*unpacked, self._logger)
+        return ICudaEngine(*unpacked, runtime=self)
 
 
 class ICudaEngine:
-    def __init__(self, model: bytes, profiles: list, logger: ILogger) -> None:
+    def __init__(self, model: bytes, profiles: list, *, runtime: Runtime) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -99,7 +78,7 @@ class ICudaEngine:
         self.session = onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"]
         )
-        self.model, self.profiles, self.logger = model, profiles, logger
+        self.model, self.profiles, self._runtime = model, profiles, runtime
         self.inputs = {t.name: t for t in self.session.get_inputs()}
         self.outputs = {t.name: t for t in self.session.get_outputs()}
         self.num_io_tensors = len(self.inputs) + len(self.outputs)
@@ -166,9 +145,7 @@ class IExecutionContext:
         if len(shape) != len(least) or not all(
             a <= n <= b for a, n, b in zip(least, shape, most, strict=True)
         ):
-            self._engine.logger.log(
-                ILogger.ERROR, f"simulated: {name} {shape} is outside of {least}..{most}"
-            )
+            say(ILogger.ERROR, f"simulated: {name} {shape} is outside of {least}..{most}")
             return False
         self._shapes[name] = tuple(shape)
         return True
@@ -193,9 +170,7 @@ class IExecutionContext:
                 n for n in (*self._engine.inputs, *self._engine.outputs) if n not in self._addresses
             ]
             if missing or not stream:
-                self._engine.logger.log(
-                    ILogger.ERROR, f"simulated: {missing} or the stream is not set"
-                )
+                say(ILogger.ERROR, f"simulated: {missing} or the stream is not set")
                 return False
             if simulator.is_capturing(stream) and not self._enqueued:
                 violations.append("captured before the first plain enqueue")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import onnx
 from onnx import helper, shape_inference
 
+from tensorrt.logger import ILogger, register
 from tensorrt.types import DataType
 
 _MAGIC = b"simulated plan\n"
@@ -173,11 +174,12 @@ class IBuilderConfig:
 
 
 class Builder:
-    def __init__(self, logger: object) -> None:
+    def __init__(self, logger: ILogger) -> None:
         import simulator
 
         if not simulator.has_context():
             raise TypeError("pybind11::init(): factory function returned nullptr")
+        register(self, logger)
 
     def create_network(self, flags: int) -> INetworkDefinition:
         assert flags == 1 << NetworkDefinitionCreationFlag.STRONGLY_TYPED
