@@ -83,12 +83,18 @@ def command(
 
     session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
     if resume is not None:
-        click.echo(fit.resume(resume, session=session))
+        _show(fit.resume(resume, session=session))
         return
     assert data is not None
     assert output is not None
     chosen = replace(load_train_config(config) if config else TrainConfig(), **given)
-    click.echo(fit.start(chosen, data, run=output, val=val, session=session))
+    _show(fit.start(chosen, data, run=output, val=val, session=session))
+
+
+def _show(checkpoint: Path) -> None:
+    """Print the result; of several processes only the first one does."""
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(checkpoint)
 
 
 def _refuse_beside_resume(**given: object) -> None:
