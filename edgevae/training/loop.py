@@ -100,7 +100,7 @@ def _trainer(launch: Launch, callbacks: list[Callback], session: Session) -> Tra
         accelerator="auto",
         devices=processes.local_world,
         num_nodes=processes.world // processes.local_world,
-        strategy="auto" if alone else DDPStrategy(cluster_environment=TorchElasticEnvironment()),
+        strategy="auto" if alone else _strategy(),
         use_distributed_sampler=False,  # who takes which clip is decided by `batches`
         precision="bf16-mixed" if config.precision == "bf16" else "32-true",
         max_steps=config.steps - done,
@@ -117,6 +117,16 @@ def _trainer(launch: Launch, callbacks: list[Callback], session: Session) -> Tra
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _strategy() -> DDPStrategy:
+    """Return gradients averaged over the processes, in the same order of additions in a run and in its continuation.
+
+    Without `find_unused_parameters` DDP sorts the gradients anew after its first step (PyTorch 2.13, reducer.cpp,
+    `_rebuild_buckets`). A run that is continued so adds those of one step in another order than one without a stop,
+    and three processes then differ in the last bit.
+    """
+    return DDPStrategy(cluster_environment=TorchElasticEnvironment(), find_unused_parameters=True)
 
 
 def _callbacks(launch: Launch, throughput: Throughput, session: Session) -> list[Callback]:
