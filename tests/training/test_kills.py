@@ -1,6 +1,7 @@
 """A run killed again and again at random moments has the loss curve of one that was not.
 
-`EDGEVAE_TEST_KILLS=10 pytest tests/training/test_kills.py` kills ten times; `EDGEVAE_TEST_KILL_SEED` chooses the moments.
+`EDGEVAE_TEST_KILLS=10 pytest -s tests/training/test_kills.py` kills ten times; `EDGEVAE_TEST_KILL_SEED` chooses the
+moments.
 """
 
 import csv
@@ -25,7 +26,7 @@ pytestmark = [
 
 KILLS = int(os.environ.get("EDGEVAE_TEST_KILLS", "3"))
 SEED = int(os.environ.get("EDGEVAE_TEST_KILL_SEED", "0"))
-STEPS_PER_KILL = 90
+STEPS_PER_KILL = 60
 SPEED = {"frames_per_s", "data_wait_share", "gpu_busy_share"}
 
 
@@ -53,7 +54,7 @@ def kill_at_random(process, run, chance):
     starting = chance.random() < 0.15
     while not starting and saved(run) == before and process.poll() is None:
         time.sleep(0.005)
-    time.sleep(chance.uniform(0.0, 1.0))
+    time.sleep(chance.uniform(0.0, 1.5))
     assert process.poll() is None, f"ended by itself: {process.communicate()[1]}"
     process.kill()
     process.communicate()
@@ -80,8 +81,9 @@ def test_a_run_killed_at_random_moments_has_the_curve_of_one_without_a_stop(tiny
         kill_at_random(process, run, chance)
         reached.append(load_state(run).step if saved(run) else 0)
         process = begin("--resume", run)
-    assert process.wait() == 0, process.communicate()
-    print(f"killed {KILLS} times; saved steps then: {reached} of {steps}")
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    sys.stdout.write(f"killed {KILLS} times; saved steps then: {reached} of {steps}\n")  # with -s
 
     assert reached[-1] > 0, "no kill came late enough to test anything"
     assert curve(run) == curve(tmp_path / "straight")
