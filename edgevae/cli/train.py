@@ -32,7 +32,7 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--preset", metavar="SIZE", help="Size of the network: xs, s or m.")
 @click.option("--kind", type=click.Choice(["video", "image"]), help="What the network is for.")
 @click.option("--steps", type=int, help="Optimiser steps of the whole run.")
-@click.option("--batch-clips", type=int, help="Clips of one step.")
+@click.option("--batch-clips", type=int, help="Clips of one step, over all processes.")
 @click.option("--crop-px", type=int, help="Side of a training clip, in pixels.")
 @click.option("--clip-frames", type=int, help="Frames of a training clip.")
 @click.option("--learning-rate", type=float, help="Peak learning rate.")
@@ -62,6 +62,7 @@ def command(
     Example:
       edgevae train clips/ -o runs/first --preset xs --steps 4000
       edgevae train --resume runs/first
+      torchrun --nproc-per-node 4 -m edgevae train clips/ -o runs/first
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     if resume is not None:
@@ -73,6 +74,9 @@ def command(
     # Threads that spin while they wait make a step 4 times slower where another process shares the cores. Set before
     # PyTorch is loaded, which reads it once.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "WORLD_SIZE" in os.environ:
+        # DDP warns of a search for unused parameters, which is made on purpose (edgevae.training.loop).
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         from edgevae.training import fit
         from edgevae.training.config import TrainConfig, load_train_config
@@ -83,12 +87,18 @@ def command(
 
     session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
     if resume is not None:
-        click.echo(fit.resume(resume, session=session))
+        _show(fit.resume(resume, session=session))
         return
     assert data is not None
     assert output is not None
     chosen = replace(load_train_config(config) if config else TrainConfig(), **given)
-    click.echo(fit.start(chosen, data, run=output, val=val, session=session))
+    _show(fit.start(chosen, data, run=output, val=val, session=session))
+
+
+def _show(checkpoint: Path) -> None:
+    """Print the result; of several processes only the first one does."""
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(checkpoint)
 
 
 def _refuse_beside_resume(**given: object) -> None:

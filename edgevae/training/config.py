@@ -38,7 +38,7 @@ class TrainConfig:
     grey_share: float = 0.1
     """Share of the clips that lose some or all of their colour; old and infrared film has none."""
     batch_clips: int = 6
-    """Clips of one step."""
+    """Clips of one step, divided equally among the processes of the run; their number changes it to rounding only."""
     cache_mib: int = 2048
     """Memory for decoded frames; where the data is larger, parts of it take turns."""
 

@@ -17,7 +17,9 @@ from edgevae.frames import Frames
 from edgevae.training.augment import training_augmentation, validation_augmentation
 from edgevae.training.config import TrainConfig
 from edgevae.training.media import MediaFile, find_media
+from edgevae.training.prefetch import Prefetch
 from edgevae.training.procedural import BUILT_IN, built_in_source
+from edgevae.training.processes import Processes
 from edgevae.training.sources import ClipSource, FolderSource, fixed_clips, hold_out, media_listing
 
 _VALIDATION_START = 2**40
@@ -34,6 +36,10 @@ class TrainData:
     """uint8 `[N, T, 3, H, W]`."""
     files: dict[str, int]
     """Bytes of every file by name; empty for built-in data."""
+    media: tuple[MediaFile, ...] = ()
+    """These files."""
+    val_media: tuple[MediaFile, ...] = ()
+    """The files of a folder of validation data, where one was given."""
 
 
 def open_data(data: str, val: str | None, config: TrainConfig) -> TrainData:
@@ -54,7 +60,13 @@ def open_data(data: str, val: str | None, config: TrainConfig) -> TrainData:
             held = built_in_source(data, validation_augmentation(config), seed=config.seed)
             clips = [held.clip(_VALIDATION_START + i) for i in range(config.val_clips)]
             return TrainData(source=source, validation=_stack(clips), files={})
-        return TrainData(source=source, validation=_validation(val, config), files={})
+        val_files = find_media(Path(val))
+        return TrainData(
+            source=source,
+            validation=_fixed(val_files, config),
+            files={},
+            val_media=tuple(val_files),
+        )
     files = find_media(Path(data))
     training, held_out = (files, []) if val else hold_out(files)
     if held_out == training:
@@ -69,16 +81,37 @@ def open_data(data: str, val: str | None, config: TrainConfig) -> TrainData:
         refresh_clips=config.refresh_clips,
     )
     _say_size(data, source, training, held_out)
-    validation = _validation(val, config) if val else _fixed(held_out, config)
-    return TrainData(source=source, validation=validation, files=media_listing(files))
+    val_files = find_media(Path(val)) if val else []
+    return TrainData(
+        source=source,
+        validation=_fixed(val_files or held_out, config),
+        files=media_listing(files),
+        media=tuple(files),
+        val_media=tuple(val_files),
+    )
 
 
 def batches(
-    source: ClipSource, config: TrainConfig, *, step: Callable[[], int]
+    source: ClipSource, config: TrainConfig, processes: Processes, *, step: Callable[[], int]
+) -> Prefetch:
+    """Return this process's batches uint8 `[B, T, 3, H, W]` from the step that `step()` tells to the next validation.
+
+    Step s takes clips s * batch_clips and following, however many processes divide them: rank r the r-th share.
+    """
+    sampler = _StepSampler(config, processes, step)
+    return Prefetch(DataLoader(_Clips(source), batch_size=processes.share(config), sampler=sampler))
+
+
+def validation_batches(
+    validation: Tensor, processes: Processes, *, batch_clips: int
 ) -> DataLoader[Tensor]:
-    """Return a loader of batches uint8 `[B, T, 3, H, W]` from the step that `step()` tells to the next validation."""
-    sampler = _StepSampler(config, step)
-    return DataLoader(_Clips(source), batch_size=config.batch_clips, sampler=sampler)
+    """Return a loader of this process's validation clips: rank r has clips r, r + world, and so on.
+
+    All have equally many, as Lightning needs; the last ones of some are clips that others have too.
+    """
+    share = -(-len(validation) // processes.world)
+    mine = [(processes.rank + i * processes.world) % len(validation) for i in range(share)]
+    return DataLoader([validation[i] for i in mine], batch_size=batch_clips)  # type: ignore[arg-type]  # a list is a dataset
 
 
 class _Clips(Dataset[Tensor]):
@@ -94,17 +127,15 @@ class _Clips(Dataset[Tensor]):
 class _StepSampler(Sampler[int]):
     """Indices of the clips from a step to the next validation. It has no length: the first part may be shorter."""
 
-    def __init__(self, config: TrainConfig, step: Callable[[], int]) -> None:
+    def __init__(self, config: TrainConfig, processes: Processes, step: Callable[[], int]) -> None:
         self.config, self.step = config, step
+        self.share, self.rank = processes.share(config), processes.rank
 
     def __iter__(self) -> Iterator[int]:
         start, every, clips = self.step(), self.config.val_every_steps, self.config.batch_clips
         stop = min(self.config.steps, (start // every + 1) * every)
-        return iter(range(start * clips, stop * clips))
-
-
-def _validation(folder: str, config: TrainConfig) -> Tensor:
-    return _fixed(find_media(Path(folder)), config)
+        own = self.rank * self.share
+        return (s * clips + own + i for s in range(start, stop) for i in range(self.share))
 
 
 def _fixed(files: list[MediaFile], config: TrainConfig) -> Tensor:

@@ -12,6 +12,7 @@ from edgevae.nn.checkpoint import build
 from edgevae.nn.losses import charbonnier, frame_difference, ms_ssim, psnr_db
 from edgevae.nn.vae import Vae
 from edgevae.training.config import TrainConfig
+from edgevae.training.processes import Processes
 from edgevae.training.state import TrainState
 
 
@@ -23,11 +24,18 @@ class VaeTraining(lightning.LightningModule):
     Args:
         config: The run.
         state: Of the run that is continued; None starts a new one.
+        processes: That divide the clips of a step; None is this one alone.
     """
 
-    def __init__(self, config: TrainConfig, *, state: TrainState | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        state: TrainState | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         super().__init__()
-        self.train_config = config
+        self.train_config, self.processes = config, processes or Processes()
         self.first_step = state.step if state else 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -71,16 +79,25 @@ class VaeTraining(lightning.LightningModule):
         step, config = self.step, self.train_config
         self._set_learning_rate(step)
         clips = to_unit_range(batch)
-        generator = torch.Generator().manual_seed(noise_seed(config.seed, step))
-        noise = torch.randn(
-            self.vae.latent_shape(clips), generator=generator
-        )  # on the CPU: the same on any device
-        reconstruction, posterior = self.vae(clips, noise.to(clips.device))
+        reconstruction, posterior = self.vae(clips, self._noise(step, clips))
         loss = reconstruction_loss(reconstruction, clips, config)
         loss = loss + config.kl_weight_at(step) * posterior.kl().float().mean()
         with torch.no_grad():
             psnr = psnr_db(reconstruction, clips).mean()
         return {"loss": loss, "psnr_db": psnr}
+
+    def _noise(self, step: int, clips: Tensor) -> Tensor:
+        """Return the noise of this process's clips: that of a clip depends on the seed and its index in the run only.
+
+        Drawn on the CPU, so that it is the same on any device.
+        """
+        config, shape = self.train_config, self.vae.latent_shape(clips)
+        first = step * config.batch_clips + self.processes.rank * len(clips)
+        noise = torch.empty(shape, pin_memory=clips.is_cuda)
+        for i in range(len(clips)):
+            generator = torch.Generator().manual_seed(noise_seed(config.seed, first + i))
+            torch.randn(shape[1:], generator=generator, out=noise[i])
+        return noise.to(clips.device, non_blocking=True)
 
     def move_average(self) -> None:
         """Move the average a little towards the weights; in the first steps it follows them closely."""
@@ -101,6 +118,11 @@ class VaeTraining(lightning.LightningModule):
         psnr = psnr_db(reconstruct(self.average, clips), clips)
         self.val_psnr_db.append(psnr.cpu())
         return psnr
+
+    def validated_psnr_db(self) -> Tensor:
+        """Return the PSNR of all validation clips, in their order, whichever process had them."""
+        everyone = self.processes.gather(torch.cat(self.val_psnr_db))  # [world, share]
+        return everyone.T.flatten()[: self.train_config.val_clips]
 
     def _set_learning_rate(self, step: int) -> None:
         optimizer = self.optimizers()
@@ -132,6 +154,6 @@ def reconstruct(vae: Vae, clips: Tensor) -> Tensor:
     return vae.decode(posterior.mean)[0]
 
 
-def noise_seed(seed: int, step: int) -> int:
-    """Return one number for seed and step; two runs with neighbouring seeds share no noise."""
-    return (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & 0x7FFF_FFFF_FFFF_FFFF
+def noise_seed(seed: int, index: int) -> int:
+    """Return one number for a seed and the index of a clip; two runs with neighbouring seeds share no noise."""
+    return (seed * 0x9E3779B97F4A7C15 + index * 0xBF58476D1CE4E5B9) & 0x7FFF_FFFF_FFFF_FFFF

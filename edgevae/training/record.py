@@ -7,40 +7,49 @@ from pathlib import Path
 
 from edgevae.files import write_atomically
 
-COLUMNS = ("step", "loss", "psnr_db", "learning_rate", "val_psnr_db", "val_worst_psnr_db")
+COLUMNS = (
+    "step",
+    "loss",
+    "psnr_db",
+    "learning_rate",
+    "frames_per_s",
+    "data_wait_share",
+    "gpu_busy_share",
+    "val_psnr_db",
+    "val_worst_psnr_db",
+)
 
 
 class Metrics:
-    """Appends to `metrics.csv`; the means of loss and PSNR since the last line, and validations as they come.
+    """Appends to `metrics.csv`; what a line of steps holds is the mean over the steps since the line before.
 
     Args:
-        path: The file.
+        path: The file; None writes nothing, in a process that is not the first.
         first_step: Steps done by the run that is continued; what a killed process wrote beyond them is dropped.
         every_steps: Steps between lines.
     """
 
-    def __init__(self, path: Path, *, first_step: int = 0, every_steps: int = 25) -> None:
+    def __init__(self, path: Path | None, *, first_step: int = 0, every_steps: int = 25) -> None:
         self.path, self.every_steps = path, every_steps
-        self._held: list[dict[str, float]] = []
+        if path is None:
+            return
         lines = [",".join(COLUMNS)]
         if path.exists():
-            lines += [
-                line for line in path.read_text().splitlines()[1:] if _step(line) <= first_step
-            ]
+            lines += _kept(path.read_text().splitlines(), first_step=first_step)
         write_atomically(path, ("\n".join(lines) + "\n").encode())
 
-    def add_step(
-        self, step: int, numbers: dict[str, float], *, learning_rate: float
-    ) -> dict[str, float] | None:
-        """Take loss and PSNR of a step; return the line that was written, if it was time for one."""
-        self._held.append(numbers)
-        if step % self.every_steps:
-            return None
-        means = {
-            key: sum(n[key] for n in self._held) / len(self._held) for key in ("loss", "psnr_db")
-        }
-        self._held = []
-        return self._append({"step": step, **means, "learning_rate": learning_rate})
+    def add_steps(
+        self,
+        step: int,
+        numbers: list[tuple[float, float]],
+        *,
+        learning_rate: float,
+        speed: dict[str, float],
+    ) -> dict[str, float]:
+        """Take loss and PSNR of all steps up to `step` since the last line; return the line that was written."""
+        means = [sum(column) / len(numbers) for column in zip(*numbers, strict=True)]
+        row = {"step": step, "loss": means[0], "psnr_db": means[1], "learning_rate": learning_rate}
+        return self._append(row | speed)
 
     def add_validation(
         self, step: int, psnr_db: float, *, worst_psnr_db: float
@@ -51,6 +60,8 @@ class Metrics:
         )
 
     def _append(self, row: dict[str, float]) -> dict[str, float]:
+        if self.path is None:
+            return row
         shown = {
             key: value if isinstance(value, int) else f"{value:.6g}" for key, value in row.items()
         }
@@ -59,9 +70,16 @@ class Metrics:
         return row
 
 
-def _step(line: str) -> int:
-    """Return the step of a line; a line that a kill cut short counts as beyond the end."""
-    first, comma, _ = line.partition(",")
-    return (
-        int(first) if comma and first.isdigit() and line.count(",") == len(COLUMNS) - 1 else 2**62
-    )
+def _kept(lines: list[str], *, first_step: int) -> list[str]:
+    """Return the lines of an earlier process up to a step, in today's columns.
+
+    A line that a kill cut short is dropped: it has too few commas, or is beyond the step.
+    """
+    header = lines[0].split(",") if lines else []
+    kept = []
+    for line in lines[1:]:
+        values = line.split(",")
+        if len(values) == len(header) and values[0].isdigit() and int(values[0]) <= first_step:
+            row = dict(zip(header, values, strict=True))
+            kept.append(",".join(row.get(name, "") for name in COLUMNS))
+    return kept

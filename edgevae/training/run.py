@@ -3,6 +3,7 @@
 RUN/train.json    the configuration          RUN/checkpoint/   the best averaged weights (config.json, safetensors)
 RUN/data.json     what it was trained on     RUN/samples/      pictures
 RUN/state.ckpt    what --resume needs        RUN/metrics.csv   the log
+RUN/launches.jsonl  command line, versions and machine of every start
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +32,10 @@ class RunData:
     """A folder of validation data, where one was given."""
     files: dict[str, int]
     """Bytes of every file; a run is not continued on other data."""
+    sha256: dict[str, str] = field(default_factory=dict)
+    """Of every file. Runs begun before it was noted have none."""
+    val_sha256: dict[str, str] = field(default_factory=dict)
+    """Of every file of the folder of validation data, where one was given."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +60,30 @@ class RunFolder:
         """The log."""
         return self.path / "metrics.csv"
 
+    @property
+    def launches(self) -> Path:
+        """Every start of the run."""
+        return self.path / "launches.jsonl"
+
+    def refuse_existing(self) -> None:
+        """Check that a new run may be made here.
+
+        Raises:
+            InputError: the folder exists.
+        """
+        if self.path.exists():
+            raise InputError(
+                f"{self.path}: exists; give another folder, or --resume {self.path} to continue that run"
+            )
+
     def create(self, config: TrainConfig, data: RunData) -> None:
         """Make the folder of a new run.
 
         Raises:
             InputError: it exists.
         """
-        try:
-            self.path.mkdir(parents=True)
-        except FileExistsError:
-            raise InputError(
-                f"{self.path}: exists; give another folder, or --resume to continue that run"
-            ) from None
+        self.refuse_existing()
+        self.path.mkdir(parents=True)
         write_atomically(self.path / "train.json", config_json(config))
         write_atomically(
             self.path / "data.json", (json.dumps(to_dict(data), indent=2) + "\n").encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle  # noqa: TID251 # for its error, which torch.load raises
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from edgevae.errors import IncompatibleError, InputError, IntegrityError
 from edgevae.files import atomic_file
 
 STATE = "state.ckpt"
-_VERSION = 1
+_VERSION = 2
+"""2 added what is below `stale_validations`; states of version 1 are read too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,10 @@ class TrainState:
     """Best validation so far."""
     stale_validations: int
     """Validations since then."""
+    since_line: list[tuple[float, float]] = field(default_factory=list)
+    """Loss and PSNR of the steps since the last line of the log."""
+    processes: int = 1
+    """How many processes the run had; with as many it continues to the bit."""
 
 
 def save_state(state: TrainState, run: Path) -> None:
@@ -55,7 +60,7 @@ def load_state(run: Path) -> TrainState:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise IntegrityError(f"{path}: damaged ({reason}); start the run again") from error
     version = data.pop("version", None) if isinstance(data, dict) else None
-    if version != _VERSION:
+    if version not in (1, _VERSION):
         raise IncompatibleError(
             f"{path}: state version {version}, expected {_VERSION}; start the run again"
         )

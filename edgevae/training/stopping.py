@@ -1,4 +1,7 @@
-"""What ends a run before its last step, always cleanly: validated, with its state saved."""
+"""What ends a run before its last step, always cleanly: validated, with its state saved.
+
+Of several processes all stop at the same step, whichever of them has a reason.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from types import FrameType
 from lightning import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
-from edgevae.training.callbacks import Keeper, training_of
+from edgevae.training.keeper import Keeper, training_of
+from edgevae.training.processes import Processes
 
 
 class Patience(Callback):
@@ -27,21 +31,21 @@ class Patience(Callback):
 class TimeLimit(Callback):
     """Stops after some minutes, counted from when it is made."""
 
-    def __init__(self, *, minutes: float) -> None:
-        self.deadline_s = time.monotonic() + 60.0 * minutes
+    def __init__(self, processes: Processes, *, minutes: float) -> None:
+        self.processes, self.deadline_s = processes, time.monotonic() + 60.0 * minutes
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, *_batch: object
     ) -> None:
-        if time.monotonic() >= self.deadline_s:
+        if self.processes.any(time.monotonic() >= self.deadline_s):
             _stop(trainer, module, "time is up")
 
 
 class Interrupt(Callback):
     """Stops after the running step on Ctrl-C or a termination signal; a second one ends the process at once."""
 
-    def __init__(self) -> None:
-        self.received: str | None = None
+    def __init__(self, processes: Processes) -> None:
+        self.processes, self.received = processes, ""
 
     def on_train_start(self, _trainer: Trainer, _module: LightningModule) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,8 +54,8 @@ class Interrupt(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, *_batch: object
     ) -> None:
-        if self.received is not None:
-            _stop(trainer, module, f"{self.received} received")
+        if self.processes.any(bool(self.received)):
+            _stop(trainer, module, f"{self.received or 'a signal'} received")
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         self._give_back()
