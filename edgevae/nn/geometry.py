@@ -30,7 +30,7 @@ def encoder_halo_px(encoder: Encoder | PatchEncoder) -> int:
         for module in reversed([m for m in layer.modules() if isinstance(m, nn.Conv2d)]):
             halo = halo * module.stride[0] + _reach(module)
     if isinstance(encoder, PatchEncoder):
-        halo *= SPATIAL_FACTOR
+        halo = SPATIAL_FACTOR * (halo + _reach(encoder.stem))
     return round_up(halo, SPATIAL_FACTOR)
 
 

@@ -109,6 +109,7 @@ def start_overlapped(
         encoder.head.bias[c:] = start_log_variance(components.first(c), noise_share=noise_share)
 
 
+@torch.enable_grad()
 def _fit_analysis(vae: Vae, components: PrincipalComponents, cells: Cells, *, seed: int) -> Tensor:
     """Return A, `[C, K, 3, 3]`, for latents of the deviation that they start with."""
     c, k, decoder = vae.config.latent_channels, len(components.vectors), vae.decoder
