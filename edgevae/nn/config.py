@@ -49,7 +49,7 @@ class VaeConfig:
     """Standard deviation of the posterior mean per channel over the training data; None until measured."""
 
     def __post_init__(self) -> None:
-        counts = (*self.encoder_channels, *self.decoder_channels)
+        counts: tuple[int, ...] = (*self.encoder_channels, *self.decoder_channels)
         blocks = (*self.encoder_blocks, *self.decoder_blocks)
         if self.components:
             if max(*counts[:2], *counts[4:], *blocks[:2], *blocks[4:]) > 0:

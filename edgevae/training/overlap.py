@@ -68,8 +68,8 @@ def cells_of(
         centred = patches_of(clip, temporal_factor=temporal_factor) - components.mean.float()
         cells = centred @ components.vectors.float().T
         lost = centred.square().sum(1) - cells.square().sum(1)
-        grid = (b, -1, h // SPATIAL_FACTOR, w // SPATIAL_FACTOR)
-        values.append((cells / scale).unflatten(0, grid).permute(0, 1, 4, 2, 3).contiguous())
+        grid = (b, clip.shape[1] // temporal_factor, h // SPATIAL_FACTOR, w // SPATIAL_FACTOR)
+        values.append((cells / scale).reshape(*grid, -1).permute(0, 1, 4, 2, 3).contiguous())
         missed.append(lost.reshape(b, -1).mean(1) / centred.shape[1])
     return Cells(torch.cat(values), torch.cat(missed))
 
@@ -121,7 +121,8 @@ def _fit_analysis(vae: Vae, components: PrincipalComponents, cells: Cells, *, se
     share = components.scale.float().square().reshape(-1, 1, 1) / components.mean.numel()
     generator = torch.Generator().manual_seed(seed)
     orders = [torch.randperm(len(cells.values), generator=generator) for _ in range(_EPOCHS)]
-    batches = [batch for order in orders for batch in order.split(_BATCH)]
+    firsts = range(0, len(cells.values), _BATCH)
+    batches = [order[first : first + _BATCH] for order in orders for first in firsts]
     shown = tqdm(batches, desc="overlap", unit="step", leave=False, file=sys.stderr)
     for step, chosen in enumerate(shown):
         cosine = 0.5 * (1 + math.cos(math.pi * step / len(batches)))
@@ -132,7 +133,7 @@ def _fit_analysis(vae: Vae, components: PrincipalComponents, cells: Cells, *, se
         error = (_over_cells(seen, synthesis).reshape(source.shape) - source).square() * share
         mean = error.sum(2).flatten(1).mean(1) + cells.missed[chosen]
         adam.zero_grad()
-        torch.log(mean + _FLOOR).mean().backward()
+        torch.autograd.backward(torch.log(mean + _FLOOR).mean())
         adam.step()
     with torch.no_grad():
         latents = _over_cells(cells.values[::_EPOCHS].flatten(0, 1), analysis)
@@ -145,7 +146,8 @@ def _least_squares(decoder: PatchDecoder, analysis: Tensor, cells: Cells) -> tup
     size, count = decoder.linear.weight[0].numel() + 1, cells.values.shape[2]
     gram = torch.zeros(size, size, dtype=torch.float64)
     target = torch.zeros(size, count, dtype=torch.float64)
-    for source in cells.values.split(_BATCH):
+    for first in range(0, len(cells.values), _BATCH):
+        source = cells.values[first : first + _BATCH]
         latents = _over_cells(source.flatten(0, 1), analysis)
         latents = decoder.latent_bound * torch.tanh(latents / decoder.latent_bound)
         seen = _with_past(latents, steps=source.shape[1]) if decoder.sees_past else latents
