@@ -16,6 +16,29 @@ def conv(channels_in: int, channels_out: int, *, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1)
 
 
+def one_step_earlier(x: Tensor, past: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Return `x` as it was one time step earlier, of the same shape, and the next past.
+
+    Args:
+        x: `[B*steps, C, H, W]`.
+        past: `[B, C, H, W]`, what came before the first step.
+        steps: Time steps per clip in `x`.
+    """
+    _, c, h, w = x.shape
+    clips = x.reshape(-1, steps * c, h, w)
+    earlier = torch.cat([past, clips[:, : (steps - 1) * c]], 1).reshape(-1, c, h, w)
+    return earlier, clips[:, (steps - 1) * c :]
+
+
+def repeat_edges(x: Tensor) -> Tensor:
+    """Return `[N, C, H+2, W+2]`: the first and last row and column of `[N, C, H, W]` repeated, by plain copies.
+
+    Zeros there would mean the average latent, which is far from what its neighbours say.
+    """
+    rows = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
+    return torch.cat([rows[:, :, :, :1], rows, rows[:, :, :, -1:]], 3)
+
+
 class ResBlock(nn.Module):
     """relu(x + conv(relu(conv(x)))): a residual block on each frame by itself. `[N, C, H, W]` to the same."""
 
@@ -54,11 +77,9 @@ class MemBlock(nn.Module):
             past: `[B, C, H, W]`, the input at the step before the first one; zeros at the start of a clip.
             steps: Time steps per clip in `x`.
         """
-        _, c, h, w = x.shape
-        clips = x.reshape(-1, steps * c, h, w)
-        earlier = torch.cat([past, clips[:, : (steps - 1) * c]], 1).reshape(-1, c, h, w)
+        earlier, following = one_step_earlier(x, past, steps)
         hidden = torch.relu(self.conv1(torch.cat([x, earlier], 1)))
-        return torch.relu(x + self.conv2(hidden)), clips[:, (steps - 1) * c :]
+        return torch.relu(x + self.conv2(hidden)), following
 
 
 class TimePool(nn.Module):

@@ -21,6 +21,8 @@ class VaeConfig:
 
         encoder   frames -> 1/2 -> 1/4 -> 1/8 -> latents
         decoder   latents -> 1/8 -> 1/4 -> 1/2 -> frames
+
+    With `components` above 0 all work is done at 1/8, on patches as so many numbers; the other counts are then 0.
     """
 
     kind: Kind
@@ -35,6 +37,8 @@ class VaeConfig:
     """Residual blocks at 1/8, 1/4 and 1/2; in a video model those at 1/8 and 1/4 have memory."""
     latent_channels: int = 16
     """C of the latents."""
+    components: int = 0
+    """Principal components that a patch of T x 8 x 8 pixels becomes before all else; 0 works on pixels."""
     linear_kernel: int = 3
     """Latent cells, on each side, that the decoder's linear path sees: 1, or 3 to take in the neighbours."""
     latent_bound: float = 6.0
@@ -45,8 +49,16 @@ class VaeConfig:
     """Standard deviation of the posterior mean per channel over the training data; None until measured."""
 
     def __post_init__(self) -> None:
-        counts = (*self.encoder_channels, *self.decoder_channels, self.latent_channels)
-        if min(counts) < 1 or min(*self.encoder_blocks, *self.decoder_blocks) < 0:
+        counts: tuple[int, ...] = (*self.encoder_channels, *self.decoder_channels)
+        blocks = (*self.encoder_blocks, *self.decoder_blocks)
+        if self.components:
+            if max(*counts[:2], *counts[4:], *blocks[:2], *blocks[4:]) > 0:
+                raise ConfigError(
+                    "config: with components, channel and block counts beside those at 1/8 must be 0"
+                )
+            self._check_components()
+            counts = counts[2:4]
+        if min(*counts, self.latent_channels) < 1 or min(blocks) < 0:
             raise ConfigError(
                 "config: channel counts must be at least 1 and block counts at least 0"
             )
@@ -62,6 +74,17 @@ class VaeConfig:
                 raise ConfigError(
                     f"config: {name} has {len(values)} values, expected {self.latent_channels}"
                 )
+
+    def _check_components(self) -> None:
+        most = 3 * self.temporal_factor * SPATIAL_FACTOR**2
+        if not self.latent_channels <= self.components <= most:
+            raise ConfigError(
+                f"config: components is {self.components}, expected {self.latent_channels} to {most}"
+            )
+        if self.linear_kernel != 3:
+            raise ConfigError(
+                f"config: linear_kernel is {self.linear_kernel}, expected 3 with components"
+            )
 
     @property
     def temporal_factor(self) -> int:
@@ -79,10 +102,11 @@ _SIZES = {
     ),
     "s": VaeConfig(
         kind="video",
-        encoder_channels=(32, 64, 96),
-        encoder_blocks=(1, 2, 3),
-        decoder_channels=(128, 64, 32),
-        decoder_blocks=(3, 3, 2),
+        components=160,
+        encoder_channels=(0, 0, 64),
+        encoder_blocks=(0, 0, 2),
+        decoder_channels=(96, 0, 0),
+        decoder_blocks=(3, 0, 0),
     ),
     "m": VaeConfig(
         kind="video",

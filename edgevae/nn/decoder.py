@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgevae.nn.blocks import CausalSequential, MemBlock, ResBlock, TimeGrow, Up, conv
+from edgevae.nn.blocks import CausalSequential, MemBlock, ResBlock, TimeGrow, Up, conv, repeat_edges
 from edgevae.nn.config import SPATIAL_FACTOR, VaeConfig
 
 
@@ -54,15 +54,6 @@ class Decoder(nn.Module):
         linear = self.linear_shuffle(self.linear(around))  # [B*t, T*12, H/2, W/2]
         _, _, h, w = linear.shape
         return interleave(self.head(features) + linear.reshape(-1, 12, h, w)), state
-
-
-def repeat_edges(x: Tensor) -> Tensor:
-    """Return `[N, C, H+2, W+2]`: the first and last row and column of `[N, C, H, W]` repeated, by plain copies.
-
-    Zeros there would mean the average latent, which is far from what its neighbours say.
-    """
-    rows = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
-    return torch.cat([rows[:, :, :, :1], rows, rows[:, :, :, -1:]], 3)
 
 
 def interleave(packed: Tensor) -> Tensor:

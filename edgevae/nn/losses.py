@@ -27,6 +27,17 @@ def frame_difference(difference: Tensor, *, epsilon: float) -> Tensor:
     return charbonnier(difference[:, 1:] - difference[:, :-1], epsilon=epsilon)
 
 
+def log_error(difference: Tensor) -> Tensor:
+    """Return the mean over clips of the logarithm of their mean squared error: PSNR as a loss, 1 is 4.3 dB.
+
+    Every clip then counts the same, however hard it is; below 46 dB only, where there is nothing left to see.
+
+    Args:
+        difference: Reconstruction minus clip, `[B, T, 3, H, W]`.
+    """
+    return torch.log(difference.square().flatten(1).mean(1) + 1e-4).mean()
+
+
 def ms_ssim(reconstruction: Tensor, clips: Tensor) -> Tensor:
     """Return the mean MS-SSIM of the frames, with as many of the five scales as their size allows."""
     from torchmetrics.functional.image import (

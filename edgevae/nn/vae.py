@@ -12,6 +12,7 @@ from edgevae.nn import geometry
 from edgevae.nn.config import SPATIAL_FACTOR, VaeConfig
 from edgevae.nn.decoder import Decoder
 from edgevae.nn.encoder import Encoder
+from edgevae.nn.patches import PatchDecoder, PatchEncoder
 from edgevae.spec import TensorSpec, VaeSpec
 
 
@@ -42,8 +43,8 @@ class Vae(nn.Module):
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        self.encoder = PatchEncoder(config) if config.components else Encoder(config)
+        self.decoder = PatchDecoder(config) if config.components else Decoder(config)
         self.apply(_initialise)
 
     def encode(

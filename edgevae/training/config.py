@@ -70,6 +70,10 @@ class TrainConfig:
     """Where Charbonnier turns from squared to absolute, in -1..1."""
     difference_weight: float = 0.1
     """Weight of the same over the differences of neighbouring frames; against flicker."""
+    log_error_weight: float = 0.0
+    """Weight of the logarithm of each clip's squared error: trains the mean PSNR over clips, easy ones included."""
+    boundary_weight: float = 0.0
+    """Weight of the same over how the error changes from the last frame of a chunk to the first of the next."""
     ms_ssim_weight: float = 0.0
     """Weight of 1 - MS-SSIM; slow on a CPU, skipped at 0."""
     kl_weight: float = 1e-5
@@ -131,7 +135,12 @@ class TrainConfig:
         for name in _NOT_NEGATIVE:
             value = getattr(self, name)
             self._check(name, math.isfinite(value) and value >= 0, "a finite number of at least 0")
-        weights = self.charbonnier_weight + self.difference_weight + self.ms_ssim_weight
+        weights = (
+            self.charbonnier_weight
+            + self.difference_weight
+            + self.log_error_weight
+            + self.ms_ssim_weight
+        )
         self._check("charbonnier_weight", weights > 0, "at least one reconstruction weight above 0")
 
     def _check(self, name: str, good: bool, expected: str) -> None:
@@ -174,6 +183,8 @@ _NOT_NEGATIVE = (
     "clip_norm",
     "charbonnier_weight",
     "difference_weight",
+    "log_error_weight",
+    "boundary_weight",
     "ms_ssim_weight",
     "kl_weight",
     "kl_warmup_steps",

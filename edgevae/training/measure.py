@@ -15,6 +15,7 @@ from edgevae.training.config import TrainConfig
 from edgevae.training.data import clip_tensor
 from edgevae.training.module import noise_seed, to_unit_range
 from edgevae.training.neighbours import fit_neighbours
+from edgevae.training.overlap import cells_of, start_overlapped
 from edgevae.training.principal import (
     PrincipalComponents,
     fit_components,
@@ -45,7 +46,8 @@ def components_of(source: ClipSource, config: TrainConfig) -> PrincipalComponent
             len(patches), generator=torch.Generator().manual_seed(noise_seed(config.seed, i))
         )
         chosen.append(patches[order[:_PATCHES_PER_CLIP]])
-    return fit_components(torch.cat(chosen), count=config.vae_config.latent_channels)
+    count = config.vae_config.components or config.vae_config.latent_channels
+    return fit_components(torch.cat(chosen), count=count)
 
 
 def _measured_clips(config: TrainConfig) -> range:
@@ -59,12 +61,21 @@ def _measured_clips(config: TrainConfig) -> range:
 
 
 def start_linear(vae: Vae, source: ClipSource, config: TrainConfig) -> None:
-    """Set a network to the best linear start on the training data: components, then the decoder's neighbours."""
-    start_at_components(vae, components_of(source, config), noise_share=config.start_noise)
-    if vae.decoder.linear.kernel_size != (1, 1):
-        clips = _measured_clips(config)
-        shown = tqdm(clips, desc="linear decoder", unit="clip", leave=False, file=sys.stderr)
-        fit_neighbours(vae, (to_unit_range(clip_tensor(source.clip(i))[None]) for i in shown))
+    """Set a network to the best linear start on the training data.
+
+    On pixels these are the components, then the decoder's neighbours; on patches the overlapped transform.
+    """
+    model, components = config.vae_config, components_of(source, config)
+    measured = _measured_clips(config)
+    shown = tqdm(measured, desc="linear start", unit="clip", leave=False, file=sys.stderr)
+    clips = (to_unit_range(clip_tensor(source.clip(i))[None]) for i in shown)
+    if model.components:
+        cells = cells_of(clips, components, temporal_factor=model.temporal_factor)
+        start_overlapped(vae, components, cells, noise_share=config.start_noise, seed=config.seed)
+        return
+    start_at_components(vae, components, noise_share=config.start_noise)
+    if model.linear_kernel > 1:
+        fit_neighbours(vae, clips)
 
 
 @torch.no_grad()

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 
 from edgevae.nn.checkpoint import build
-from edgevae.nn.losses import charbonnier, frame_difference, ms_ssim, psnr_db
+from edgevae.nn.losses import charbonnier, frame_difference, log_error, ms_ssim, psnr_db
 from edgevae.nn.vae import Vae
 from edgevae.training.config import TrainConfig
 from edgevae.training.processes import Processes
 from edgevae.training.state import TrainState
+
+_FITTED = ("linear", "patches", "basis")
+"""The layers of encoder and decoder that are fitted to the data before the first step."""
 
 
 class VaeTraining(lightning.LightningModule):
@@ -59,13 +62,13 @@ class VaeTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW with two groups: the networks, and the linear patch maps at their own rate."""
-        linear = [*self.vae.encoder.linear.parameters(), *self.vae.decoder.linear.parameters()]
-        ids = {id(p) for p in linear}
+        fitted = [p for name, p in self.vae.named_parameters() if name.split(".")[1] in _FITTED]
+        ids = {id(p) for p in fitted}
         networks = [p for p in self.vae.parameters() if id(p) not in ids]
         rate, decay = self.train_config.learning_rate, self.train_config.weight_decay
         groups = [
             {"params": networks, "share": 1.0},
-            {"params": linear, "share": self.train_config.linear_rate},
+            {"params": fitted, "share": self.train_config.linear_rate},
         ]
         optimizer = torch.optim.AdamW(
             groups, lr=rate, betas=(0.9, 0.99), weight_decay=decay, foreach=True
@@ -138,6 +141,12 @@ def reconstruction_loss(reconstruction: Tensor, clips: Tensor, config: TrainConf
         loss = loss + config.difference_weight * frame_difference(
             difference, epsilon=config.charbonnier_epsilon
         )
+    if config.log_error_weight:
+        loss = loss + config.log_error_weight * log_error(difference)
+    factor = config.vae_config.temporal_factor
+    if config.boundary_weight and factor > 1 and difference.shape[1] > factor:
+        jumps = difference[:, factor::factor] - difference[:, factor - 1 : -1 : factor]
+        loss = loss + config.boundary_weight * log_error(jumps)
     if config.ms_ssim_weight:
         loss = loss + config.ms_ssim_weight * (1.0 - ms_ssim(reconstruction, clips))
     return loss

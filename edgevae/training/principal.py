@@ -41,6 +41,21 @@ class PrincipalComponents:
     missed: float
     """Variance of the patches that these components leave out, summed over the other directions."""
 
+    @property
+    def scale(self) -> Tensor:
+        """`[C]`, the deviations; directions below a level of noise are kept, but not blown up to the size of others."""
+        return self.deviations.clamp_min(self.deviations[0] * 1e-3)
+
+    def first(self, count: int) -> PrincipalComponents:
+        """Return the first `count` of these components."""
+        missed = self.missed + float(self.deviations[count:].square().sum())
+        return PrincipalComponents(
+            mean=self.mean,
+            vectors=self.vectors[:count],
+            deviations=self.deviations[:count],
+            missed=missed,
+        )
+
 
 def patches_of(clips: Tensor, *, temporal_factor: int) -> Tensor:
     """Return the patches `[N, T*3*64]`, in order (t, channel, y, x), of clips `[B, T', 3, H, W]`."""
@@ -85,14 +100,12 @@ def start_at_components(vae: Vae, components: PrincipalComponents, *, noise_shar
             divided equally over the latents, so a latent that stands for much of the picture has little noise.
     """
     encoder, decoder, c = vae.encoder, vae.decoder, vae.config.latent_channels
-    # Directions below a level of noise are kept, but not blown up to the size of the others.
-    deviations = components.deviations.clamp_min(components.deviations[0] * 1e-3)
-    down = components.vectors * (LATENT_STD / deviations)[:, None]
+    down = components.vectors * (LATENT_STD / components.scale)[:, None]
     encoder.linear.weight.copy_(down.reshape(encoder.linear.weight.shape))
     assert encoder.linear.bias is not None
     assert decoder.linear.bias is not None
     encoder.linear.bias.copy_(-(down @ components.mean))
-    up = components.vectors * (deviations / LATENT_STD)[:, None]
+    up = components.vectors * (components.scale / LATENT_STD)[:, None]
     reach = decoder.linear.kernel_size[0] // 2  # a wider kernel starts at its centre
     decoder.linear.weight.zero_()
     decoder.linear.weight[:, :, reach, reach] = shuffle_order(up).T.float()
@@ -102,9 +115,14 @@ def start_at_components(vae: Vae, components: PrincipalComponents, *, noise_shar
         assert head.bias is not None
         head.bias.zero_()
     assert encoder.head.bias is not None
-    allowed = noise_share * components.missed / c
-    log_variance = torch.log((allowed * (LATENT_STD / deviations).square()).clamp_min(1e-12))
-    encoder.head.bias[c:] = log_variance.clamp(*_START_LOG_VARIANCE)
+    encoder.head.bias[c:] = start_log_variance(components, noise_share=noise_share)
+
+
+def start_log_variance(components: PrincipalComponents, *, noise_share: float) -> Tensor:
+    """Return the log-variance `[C]` of latents that stand for one component each (`start_at_components`)."""
+    allowed = noise_share * components.missed / len(components.vectors)
+    log_variance = torch.log((allowed * (LATENT_STD / components.scale).square()).clamp_min(1e-12))
+    return log_variance.clamp(*_START_LOG_VARIANCE)
 
 
 def shuffle_order(patches: Tensor) -> Tensor:

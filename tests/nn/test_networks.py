@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,6 +13,8 @@ from edgevae.nn.decoder import interleave
 from edgevae.nn.vae import Vae, initial_state
 
 KINDS = {"video": VideoVae, "image": ImageVae}
+SIZES = ("xs", "s")
+"""One that works on pixels and one that works on patches."""
 
 
 def random_vae(kind: str, size: str = "xs") -> Vae:
@@ -50,8 +54,9 @@ def test_shapes_and_state_are_those_of_the_spec(kind, size):
     assert bool(spec.encoder_state) == bool(spec.decoder_state) == (kind == "video")
 
 
-def test_a_video_model_is_causal_later_frames_change_no_earlier_chunk():
-    vae = random_vae("video")
+@pytest.mark.parametrize("size", SIZES)
+def test_a_video_model_is_causal_later_frames_change_no_earlier_chunk(size):
+    vae = random_vae("video", size)
     x = clips(1, 12, 3, 32, 32)
     y = x.clone()
     y[:, 8:] = -y[:, 8:]
@@ -63,8 +68,9 @@ def test_a_video_model_is_causal_later_frames_change_no_earlier_chunk():
     assert not torch.allclose(a[:, 8:], b[:, 8:])
 
 
-def test_earlier_frames_do_change_later_chunks():
-    vae = random_vae("video")
+@pytest.mark.parametrize("size", SIZES)
+def test_earlier_frames_do_change_later_chunks(size):
+    vae = random_vae("video", size)
     x = clips(1, 8, 3, 32, 32)
     y = x.clone()
     y[:, 3] = -y[:, 3]
@@ -73,8 +79,9 @@ def test_earlier_frames_do_change_later_chunks():
 
 
 @pytest.mark.parametrize("chunk", [4, 8])
-def test_streaming_chunk_by_chunk_equals_the_whole_clip(chunk):
-    vae = random_vae("video")
+@pytest.mark.parametrize("size", SIZES)
+def test_streaming_chunk_by_chunk_equals_the_whole_clip(chunk, size):
+    vae = random_vae("video", size)
     x = clips(2, 16, 3, 24, 40)
     whole = vae.encode(x)[0].mean
     frames = vae.decode(whole)[0]
@@ -88,8 +95,9 @@ def test_streaming_chunk_by_chunk_equals_the_whole_clip(chunk):
     torch.testing.assert_close(torch.cat(decoded, 1), frames, atol=1e-5, rtol=0)
 
 
-def test_an_image_model_treats_every_frame_alone():
-    vae = random_vae("image")
+@pytest.mark.parametrize("size", SIZES)
+def test_an_image_model_treats_every_frame_alone(size):
+    vae = random_vae("image", size)
     x = clips(1, 3, 3, 16, 16)
     whole = vae.encode(x)[0].mean
     alone = torch.cat([vae.encode(x[:, t : t + 1])[0].mean for t in range(3)], 1)
@@ -97,8 +105,9 @@ def test_an_image_model_treats_every_frame_alone():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_encoder_sees_just_as_far_as_its_halo(kind):
-    vae = random_vae(kind)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_encoder_sees_just_as_far_as_its_halo(kind, size):
+    vae = random_vae(kind, size)
     halo, width = vae.spec.encoder_halo_px, 4 * vae.spec.encoder_halo_px
     x = clips(1, 8, 3, 16, width)
     base = vae.encode(x)[0].mean
@@ -113,8 +122,9 @@ def test_the_encoder_sees_just_as_far_as_its_halo(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_decoder_sees_just_as_far_as_its_halo(kind):
-    vae = random_vae(kind)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_decoder_sees_just_as_far_as_its_halo(kind, size):
+    vae = random_vae(kind, size)
     halo = vae.spec.decoder_halo_cells
     width = 4 * halo
     z = clips(1, 2, 16, 2, width)
@@ -125,6 +135,18 @@ def test_the_decoder_sees_just_as_far_as_its_halo(kind):
     assert reach_cells == halo
 
 
+def test_at_the_start_of_a_clip_the_present_stands_in_for_the_past():
+    """A still clip is one picture from its first chunk on: zeros for the past would darken the first."""
+    vae = random_vae("video", "s")
+    vae.decoder.head.weight.zero_()  # leaves the linear path
+    still = torch.randn((1, 1, 16, 3, 4), generator=torch.Generator().manual_seed(5))
+    frames, _ = vae.decode(still.expand(1, 3, 16, 3, 4))
+    torch.testing.assert_close(frames[:, :4], frames[:, 4:8], atol=1e-5, rtol=0)
+    moved, _ = vae.decode(torch.cat([still, -still], 1))
+    alone, _ = vae.decode(-still)
+    assert not torch.allclose(moved[:, 4:], alone, atol=1e-2), "the past has no effect"
+
+
 def test_interleave_puts_every_colour_in_its_place():
     n, h, w = 2, 3, 5
     frames = torch.arange(n * 2 * h * 2 * w * 3).reshape(n, 2 * h, 2 * w, 3)
@@ -132,8 +154,9 @@ def test_interleave_puts_every_colour_in_its_place():
     assert torch.equal(interleave(packed), frames)
 
 
-def test_the_decoder_takes_latents_of_any_size_without_overflow_in_half_precision():
-    vae = random_vae("video").half()
+@pytest.mark.parametrize("size", SIZES)
+def test_the_decoder_takes_latents_of_any_size_without_overflow_in_half_precision(size):
+    vae = random_vae("video", size).half()
     state = initial_state(vae.spec.decoder_state, torch.zeros(1).half(), size_px=(16, 16))
     frames, _ = vae.decoder(torch.full((1, 16, 2, 2), 6e4).half(), state, 1)
     assert torch.isfinite(frames).all()
@@ -144,3 +167,18 @@ def test_a_class_refuses_the_configuration_of_the_other_kind():
         VideoVae(preset("xs", kind="image"))
     with pytest.raises(ConfigError, match="got 'xxl', expected one of xs, s, m"):
         ImageVae.from_preset("xxl")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder_channels": (8, 0, 64)}, "counts beside those at 1/8 must be 0"),
+        ({"decoder_channels": (0, 0, 0)}, "channel counts must be at least 1"),
+        ({"components": 8}, "components is 8, expected 16 to 768"),
+        ({"components": 769}, "components is 769, expected 16 to 768"),
+        ({"linear_kernel": 1}, "linear_kernel is 1, expected 3 with components"),
+    ],
+)
+def test_a_network_on_patches_refuses_what_it_cannot_be(change, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(preset("s", kind="video"), **change)

@@ -1,9 +1,12 @@
 """Losses and measures: their values on cases that can be worked out by hand."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
-from edgevae.nn.losses import charbonnier, frame_difference, ms_ssim, psnr_db
+from edgevae.nn.losses import charbonnier, frame_difference, log_error, ms_ssim, psnr_db
 from edgevae.training.config import TrainConfig
 from edgevae.training.module import reconstruction_loss
 
@@ -73,3 +76,27 @@ def test_the_loss_has_a_gradient_where_the_reconstruction_is_exact(clips):
     loss = reconstruction_loss(made, clips, TrainConfig(ms_ssim_weight=0.5))
     loss.backward()
     assert torch.isfinite(made.grad).all()
+
+
+def test_the_logarithm_of_the_error_counts_every_clip_the_same():
+    hard, easy = torch.full((1, 2, 3, 8, 8), 0.5), torch.full((1, 2, 3, 8, 8), 0.05)
+    before = log_error(torch.cat([hard, easy]))
+    harder, easier = torch.cat([hard * 1.1, easy]), torch.cat([hard, easy * 1.1])
+    gains = [(log_error(changed) - before).item() for changed in (harder, easier)]
+    assert gains == pytest.approx([0.0953] * 2, rel=0.05)  # half of ln 1.1^2: they are two
+
+
+def test_the_boundary_term_sees_jumps_between_chunks_only():
+    config = TrainConfig(charbonnier_weight=0.0, difference_weight=0.0, log_error_weight=1.0)
+    jump = torch.zeros(1, 12, 3, 8, 8)
+    jump[:, 4:] = 0.1
+    inside = torch.zeros(1, 12, 3, 8, 8)
+    inside[:, 2:10] = 0.1  # as many frames that differ, the jumps within chunks
+    nothing = torch.zeros_like(jump)
+    added = [
+        reconstruction_loss(d, nothing, replace(config, boundary_weight=1.0)).item()
+        - reconstruction_loss(d, nothing, config).item()
+        for d in (jump, inside)
+    ]
+    assert added[1] == pytest.approx(math.log(1e-4), rel=1e-5)
+    assert added[0] > added[1] + 3.0

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from edgevae.errors import EdgeVaeError, IncompatibleError, InputError, IntegrityError
 from edgevae.nn.checkpoint import load_checkpoint
+from edgevae.nn.config import VaeConfig
 from edgevae.training import fit
 from edgevae.training.config import config_json, load_train_config
 from edgevae.training.run import RunFolder
@@ -101,6 +102,25 @@ def test_the_principal_components_are_a_better_start_than_chance(straight, tiny_
     with_components = rows(straight(tiny_run))[0]
     without = rows(straight(replace(tiny_run, principal_patches=0)))[0]
     assert float(with_components["val_psnr_db"]) > float(without["val_psnr_db"]) + 3
+
+
+def test_a_network_on_patches_starts_better_than_one_on_pixels(tiny_run, tmp_path):
+    patches = VaeConfig(
+        kind="video",
+        components=24,
+        encoder_channels=(0, 0, 8),
+        encoder_blocks=(0, 0, 1),
+        decoder_channels=(8, 0, 0),
+        decoder_blocks=(1, 0, 0),
+        latent_channels=4,
+    )
+    config = replace(tiny_run, model=patches, log_error_weight=1.0, boundary_weight=0.1)
+    runs = {"pixels": tiny_run, "patches": config}
+    for name, recipe in runs.items():
+        fit.start(recipe, "moving-digits", run=tmp_path / name)
+    pixels, overlapped = (float(rows(tmp_path / name)[0]["val_psnr_db"]) for name in runs)
+    assert overlapped > pixels + 0.5
+    assert load_checkpoint(tmp_path / "patches" / "checkpoint").config.components == 24
 
 
 def test_the_same_run_twice_gives_the_same_weights(straight, tiny_run, tmp_path):
