@@ -93,7 +93,7 @@ def encode_chunk(
         data = frames
     whole = {"batch": 1, "height": round_up(h, cell_px), "width": round_up(w, cell_px)}
     shape = (*batch, *session.graph.outputs[0].resolve(whole))
-    target = _target(out, shape, np.dtype(np.float32), name="out")
+    target = _target(out, shape, np.dtype(np.float32))
     latents, caches = session.run(data, state.encoder, out=target, stream=stream)
     return _unfold(latents, batch) if out is None else out, replace(state, encoder=caches)
 
@@ -145,7 +145,7 @@ def decode_chunk(
     whole = state.height == h * cell_px and state.width == w * cell_px
     if on_device or is_device_array(out):
         _require_whole(latents, whole=whole, cell_px=cell_px)
-    target = _target(out, shape, np.dtype(np.uint8), name="out")
+    target = _target(out, shape, np.dtype(np.uint8))
     frames, caches = session.run(
         latents if on_device else _fold(latents, axes=4),
         state.decoder,
@@ -187,20 +187,16 @@ def _require_whole(array: Array, *, whole: bool, cell_px: int) -> None:
         )
 
 
-def _target(
-    out: Array | None, shape: tuple[int, ...], dtype: np.dtype, *, name: str
-) -> Array | None:
+def _target(out: Array | None, shape: tuple[int, ...], dtype: np.dtype) -> Array | None:
     """Return `out` as the session takes it, after checking that it is what the result needs."""
     if out is None:
         return None
     if tuple(out.shape) != shape:
-        raise InputError(f"{name}: got shape {list(out.shape)}, expected {list(shape)}")
+        raise InputError(f"out: got shape {list(out.shape)}, expected {list(shape)}")
     if not isinstance(out, np.ndarray):
         return out
     if out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
-        raise InputError(
-            f"{name}: got {out.dtype}, expected a writable C-contiguous array of {dtype}"
-        )
+        raise InputError(f"out: got {out.dtype}, expected a writable C-contiguous array of {dtype}")
     return _fold(out, axes=4)
 
 

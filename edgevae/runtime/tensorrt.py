@@ -158,9 +158,8 @@ class TensorRtSession:
         except DeviceError:
             if error is None:
                 raise
-            _logger.exception(
-                "%s: closing failed too", self.graph.file
-            )  # the first error is the one to tell
+            # The first error is the one to tell.
+            _logger.exception("%s: closing failed too", self.graph.file)
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
@@ -200,16 +199,17 @@ class TensorRtSession:
         self, source: Data, target: Data, state: DeviceState, *, stream: int | None
     ) -> None:
         """Run a call; where memory is short, free what nobody uses and run it again."""
-        size = state.caches.size
         try:
-            engine = self._loaded(size) or self._load(Profile.static(size), is_named=False)
-            engine.run(source, target, state, stream=stream)
+            self._engine(state.caches.size).run(source, target, state, stream=stream)
         except OutOfMemoryError:
             for loaded in list(self._engines):
                 loaded.release()
             self._memory.release()
-            engine = self._loaded(size) or self._load(Profile.static(size), is_named=False)
-            engine.run(source, target, state, stream=stream)
+            self._engine(state.caches.size).run(source, target, state, stream=stream)
+
+    def _engine(self, size: Size) -> LoadedEngine:
+        """Return an engine that takes a size, loading or building one where none is loaded."""
+        return self._loaded(size) or self._load(Profile.static(size), is_named=False)
 
     def _loaded(self, size: Size) -> LoadedEngine | None:
         if self._closed:
