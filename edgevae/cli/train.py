@@ -27,6 +27,12 @@ _FOLDER = click.Path(path_type=Path)
     help="A recipe, or the train.json of a run, to start from.",
 )
 @click.option(
+    "--from",
+    "weights",
+    metavar="MODEL",
+    help="Begin with the network of this checkpoint, a folder or a shipped name: fine-tuning.",
+)
+@click.option(
     "--val", metavar="FOLDER", help="Validation data; without it a tenth of the files is held out."
 )
 @click.option("--preset", metavar="SIZE", help="Size of the network: xs, s or m.")
@@ -48,6 +54,7 @@ def command(
     output: Path | None,
     resume: Path | None,
     config: Path | None,
+    weights: str | None,
     val: str | None,
     max_minutes: float | None,
     tensorboard: bool,
@@ -62,11 +69,13 @@ def command(
     Example:
       edgevae train clips/ -o runs/first --preset xs --steps 4000
       edgevae train --resume runs/first
+      edgevae train clips/ -o runs/tuned --from edgevae-video-s --learning-rate 2e-4
       torchrun --nproc-per-node 4 -m edgevae train clips/ -o runs/first
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     if resume is not None:
-        _refuse_beside_resume(data=data, output=output, config=config, val=val, **given)
+        beside = {"data": data, "output": output, "config": config, "from": weights, "val": val}
+        _refuse_beside_resume(beside | given)
     elif data is None or output is None:
         raise InputError(
             "train: expected DATA and -o RUN, or --resume RUN; see edgevae train --help"
@@ -78,6 +87,7 @@ def command(
         # DDP warns of a search for unused parameters, which is made on purpose (edgevae.training.loop).
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
+        from edgevae.runtime.shipped import locate
         from edgevae.training import fit
         from edgevae.training.config import TrainConfig, load_train_config
     except ImportError as error:
@@ -92,7 +102,13 @@ def command(
     assert data is not None
     assert output is not None
     chosen = replace(load_train_config(config) if config else TrainConfig(), **given)
-    _show(fit.start(chosen, data, run=output, val=val, session=session))
+    for name in ("preset", "kind"):
+        if weights is not None and name in given:
+            raise InputError(
+                f"train: --from brings its network with it; leave out --{name}, or --from"
+            )
+    begun = locate(weights, part="checkpoint") if weights is not None else None
+    _show(fit.start(chosen, data, run=output, val=val, weights=begun, session=session))
 
 
 def _show(checkpoint: Path) -> None:
@@ -101,7 +117,7 @@ def _show(checkpoint: Path) -> None:
         click.echo(checkpoint)
 
 
-def _refuse_beside_resume(**given: object) -> None:
+def _refuse_beside_resume(given: dict[str, object]) -> None:
     for name, value in given.items():
         if value is not None:
             shown = "DATA" if name == "data" else f"--{name.replace('_', '-')}"

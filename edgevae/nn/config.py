@@ -37,6 +37,8 @@ class VaeConfig:
     """Residual blocks at 1/8, 1/4 and 1/2; in a video model those at 1/8 and 1/4 have memory."""
     latent_channels: int = 16
     """C of the latents."""
+    nested_channels: tuple[int, ...] = ()
+    """Smaller numbers of channels that the model also works with, ascending: the first n, zeros for the others."""
     components: int = 0
     """Principal components that a patch of T x 8 x 8 pixels becomes before all else; 0 works on pixels."""
     linear_kernel: int = 3
@@ -67,6 +69,12 @@ class VaeConfig:
         if not self.latent_bound > 0:
             raise ConfigError(
                 f"config: latent_bound is {self.latent_bound}, expected a number above 0"
+            )
+        levels = (0, *self.nested_channels, self.latent_channels)
+        if sorted(set(levels)) != list(levels):
+            raise ConfigError(
+                f"config: nested_channels is {list(self.nested_channels)}, expected ascending numbers from 1 to "
+                f"{self.latent_channels - 1}"
             )
         for name in ("latent_mean", "latent_std"):
             values = getattr(self, name)
@@ -103,9 +111,10 @@ _SIZES = {
     "s": VaeConfig(
         kind="video",
         components=160,
-        encoder_channels=(0, 0, 64),
+        nested_channels=(4, 8),
+        encoder_channels=(0, 0, 96),
         encoder_blocks=(0, 0, 2),
-        decoder_channels=(96, 0, 0),
+        decoder_channels=(128, 0, 0),
         decoder_blocks=(3, 0, 0),
     ),
     "m": VaeConfig(

@@ -73,10 +73,21 @@ class Vae(nn.Module):
         frames, state = self.decoder(latents.flatten(0, 1), state, t)
         return frames.permute(0, 3, 1, 2).unflatten(0, (b, t * self.config.temporal_factor)), state
 
-    def forward(self, clips: Tensor, noise: Tensor) -> tuple[Tensor, Posterior]:
-        """Return reconstruction and posterior of clips, for noise `[B, t, C, h, w]` from N(0, 1)."""
+    def forward(
+        self, clips: Tensor, noise: Tensor, kept: Tensor | None = None
+    ) -> tuple[Tensor, Posterior]:
+        """Return reconstruction and posterior of clips.
+
+        Args:
+            clips: `[B, T, 3, H, W]`.
+            noise: From N(0, 1), `[B, t, C, h, w]`.
+            kept: 1 for the latent channels that the decoder is given and 0 for the others, `[B, C]`; None gives all.
+        """
         posterior, _ = self.encode(clips)
-        reconstruction, _ = self.decode(posterior.sample(noise))
+        latents = posterior.sample(noise)
+        if kept is not None:
+            latents = latents * kept[:, None, :, None, None]
+        reconstruction, _ = self.decode(latents)
         return reconstruction, posterior
 
     @property

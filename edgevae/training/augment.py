@@ -33,6 +33,8 @@ class Augmentation:
     """Whether half of the clips are mirrored."""
     grey_share: float = 0.0
     """Share of the clips that lose some or all of their colour."""
+    flat_share: float = 0.0
+    """Share of the clips that become one colour."""
 
 
 def training_augmentation(config: TrainConfig) -> Augmentation:
@@ -45,6 +47,7 @@ def training_augmentation(config: TrainConfig) -> Augmentation:
         reverse=config.reverse,
         flip=True,
         grey_share=config.grey_share,
+        flat_share=config.flat_share,
     )
 
 
@@ -78,7 +81,9 @@ def random_clip(segment: Frames, rng: np.random.Generator, augmentation: Augment
         clip = clip[:, :, ::-1]
     sized = grow_to(clip, a.crop_px) if side == a.crop_px else shrink_to(clip, a.crop_px)
     greyed, saturation = rng.random(2)
-    return desaturate(sized, max(0.0, 2.0 * saturation - 1.0)) if greyed < a.grey_share else sized
+    if greyed < a.grey_share:
+        sized = desaturate(sized, max(0.0, 2.0 * saturation - 1.0))
+    return one_colour(sized, rng) if rng.random() < a.flat_share else sized
 
 
 def choose_times(
@@ -117,3 +122,11 @@ def desaturate(clip: Frames, saturation: float) -> Frames:
     mixed = luma[..., None] + np.float32(saturation) * (clip - luma[..., None])
     levels: Frames = np.rint(mixed).astype(np.uint8)
     return levels
+
+
+def one_colour(clip: Frames, rng: np.random.Generator) -> Frames:
+    """Return a clip of the same shape in one colour: white, black, a grey or any, each as often."""
+    kind, level = int(rng.integers(4)), rng.integers(0, 256, 3, dtype=np.uint8)
+    colours = (np.full(3, 255, np.uint8), np.zeros(3, np.uint8), level[:1].repeat(3), level)
+    flat: Frames = np.broadcast_to(colours[kind], clip.shape).copy()
+    return flat

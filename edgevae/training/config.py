@@ -11,6 +11,7 @@ from typing import Literal
 
 from edgevae.errors import ConfigError, InputError
 from edgevae.nn.config import SPATIAL_FACTOR, Kind, VaeConfig, preset
+from edgevae.nn.similarity import WINDOW_PX
 from edgevae.strict import from_dict, to_dict
 
 
@@ -37,6 +38,10 @@ class TrainConfig:
     """Half of the clips run backwards in time."""
     grey_share: float = 0.1
     """Share of the clips that lose some or all of their colour; old and infrared film has none."""
+    flat_share: float = 0.0
+    """Share of the clips that become one colour, black and white among them: the ends of what the latents must say."""
+    nested_share: float = 0.0
+    """Share of the clips of which the decoder sees one of the model's `nested_channels` only."""
     batch_clips: int = 6
     """Clips of one step, divided equally among the processes of the run; their number changes it to rounding only."""
     cache_mib: int = 2048
@@ -72,10 +77,18 @@ class TrainConfig:
     """Weight of the same over the differences of neighbouring frames; against flicker."""
     log_error_weight: float = 0.0
     """Weight of the logarithm of each clip's squared error: trains the mean PSNR over clips, easy ones included."""
-    boundary_weight: float = 0.0
-    """Weight of the same over how the error changes from the last frame of a chunk to the first of the next."""
+    flicker_weight: float = 0.0
+    """Weight of (log of the chunk-boundary flicker ratio) squared: against chunk boundaries that are seen."""
+    ssim_weight: float = 0.0
+    """Weight of 1 - SSIM."""
     ms_ssim_weight: float = 0.0
-    """Weight of 1 - MS-SSIM; slow on a CPU, skipped at 0."""
+    """Weight of 1 - MS-SSIM."""
+    ssim_frames: int = 0
+    """Frames of a clip that SSIM and MS-SSIM are taken of, others at every step; 0 takes all."""
+    activation_weight: float = 0.0
+    """Weight of the squared excess of activations over `activation_limit`: FP16 stays exact, and far from overflow."""
+    activation_limit: float = 32.0
+    """Size of an activation from which it is penalised."""
     kl_weight: float = 1e-5
     """Weight of the mean KL divergence of a latent value, in nats."""
     kl_warmup_steps: int = 500
@@ -124,9 +137,20 @@ class TrainConfig:
             "numbers of at least 1",
         )
         self._check("min_scale", 0.1 <= self.min_scale <= 1, "a number from 0.1 to 1")
-        self._check("grey_share", 0 <= self.grey_share <= 1, "a number from 0 to 1")
+        for name in ("grey_share", "flat_share", "nested_share"):
+            self._check(name, 0 <= getattr(self, name) <= 1, "a number from 0 to 1")
+        self._check(
+            "nested_share",
+            not self.nested_share or bool(self.vae_config.nested_channels),
+            "0 for a model without nested_channels",
+        )
+        self._check(
+            "ssim_weight",
+            self.crop_px >= WINDOW_PX or not (self.ssim_weight or self.ms_ssim_weight),
+            f"0 for crops below {WINDOW_PX} pixels",
+        )
         self._check("ema_decay", 0 <= self.ema_decay < 1, "a number from 0 to below 1")
-        for name in ("learning_rate", "charbonnier_epsilon"):
+        for name in ("learning_rate", "charbonnier_epsilon", "activation_limit"):
             self._check(
                 name,
                 math.isfinite(getattr(self, name)) and getattr(self, name) > 0,
@@ -139,6 +163,7 @@ class TrainConfig:
             self.charbonnier_weight
             + self.difference_weight
             + self.log_error_weight
+            + self.ssim_weight
             + self.ms_ssim_weight
         )
         self._check("charbonnier_weight", weights > 0, "at least one reconstruction weight above 0")
@@ -184,8 +209,11 @@ _NOT_NEGATIVE = (
     "charbonnier_weight",
     "difference_weight",
     "log_error_weight",
-    "boundary_weight",
+    "flicker_weight",
+    "ssim_weight",
     "ms_ssim_weight",
+    "ssim_frames",
+    "activation_weight",
     "kl_weight",
     "kl_warmup_steps",
     "patience",

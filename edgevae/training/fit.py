@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from edgevae.nn.checkpoint import load_checkpoint, save_checkpoint
@@ -28,6 +29,7 @@ def start(
     *,
     run: Path,
     val: str | None = None,
+    weights: Path | None = None,
     session: Session | None = None,
 ) -> Path:
     """Train a new run and return the folder of its checkpoint.
@@ -37,22 +39,31 @@ def start(
         data: A folder of videos and images, or a name in `BUILT_IN`.
         run: The run folder to make.
         val: A folder of validation data; None holds out some of the files.
+        weights: A checkpoint whose network the run begins with, in the place of `config`'s; a copy stays in the run.
         session: Time limit and logs of this process.
 
     Raises:
-        InputError: the run folder exists, or the data cannot be used.
+        InputError: the run folder exists, or the data or the checkpoint cannot be used.
+        IntegrityError: the weights of the checkpoint are damaged.
         MediaError: a file of the data cannot be read.
     """
     with joined(place_in(os.environ)) as processes, contextlib.ExitStack() as stack:
         folder = RunFolder(run)
         with processes.agreeing():
             processes.share(config)
+            begun = None
             if processes.first:
                 folder.refuse_existing()
+                begun = load_checkpoint(weights) if weights else None
             opened = open_data(data, val, config)
+        model = processes.from_first(begun.config if begun else None)
+        if model is not None:
+            config = replace(config, model=replace(model, latent_mean=None, latent_std=None))
         with processes.agreeing():
             if processes.first:
                 folder.create(config, _run_data(data, val, opened))
+                if begun is not None:
+                    save_checkpoint(begun, folder.start)
                 stack.enter_context(folder.locked())
         launch = Launch(folder=folder, config=config, data=opened, processes=processes)
         return _train(launch, session or Session())
@@ -93,7 +104,7 @@ def _train(launch: Launch, session: Session) -> Path:
     done = launch.state.step if launch.state else 0
     if processes.first:
         write_launch(folder.launches, config, processes, step=done)
-    if launch.state is None and config.principal_patches:
+    if launch.state is None:
         _start_once(module, launch)
     elif launch.state and launch.state.processes != processes.world:
         say(
@@ -114,10 +125,14 @@ def _train(launch: Launch, session: Session) -> Path:
 
 
 def _start_once(module: VaeTraining, launch: Launch) -> None:
-    """Find the linear start in the first process and give it to all."""
+    """Find the weights to start with in the first process and give them to all."""
+    begun = launch.folder.start
     with launch.processes.agreeing():
         if launch.processes.first:
-            start_linear(module.vae, launch.data.source, launch.config)
+            if begun.is_dir():
+                module.vae.load_state_dict(load_checkpoint(begun).state_dict())
+            elif launch.config.principal_patches:
+                start_linear(module.vae, launch.data.source, launch.config)
     module.vae.load_state_dict(launch.processes.from_first(module.vae.state_dict()))
     module.restart_average()
 

@@ -13,7 +13,8 @@ from edgevae.nn.config import SPATIAL_FACTOR
 from edgevae.nn.vae import Vae
 from edgevae.training.config import TrainConfig
 from edgevae.training.data import clip_tensor
-from edgevae.training.module import noise_seed, to_unit_range
+from edgevae.training.draws import seed_of
+from edgevae.training.module import to_unit_range
 from edgevae.training.neighbours import fit_neighbours
 from edgevae.training.overlap import cells_of, start_overlapped
 from edgevae.training.principal import (
@@ -43,7 +44,7 @@ def components_of(source: ClipSource, config: TrainConfig) -> PrincipalComponent
             to_unit_range(clip_tensor(source.clip(i))[None]), temporal_factor=factor
         )
         order = torch.randperm(
-            len(patches), generator=torch.Generator().manual_seed(noise_seed(config.seed, i))
+            len(patches), generator=torch.Generator().manual_seed(seed_of(config.seed, i))
         )
         chosen.append(patches[order[:_PATCHES_PER_CLIP]])
     count = config.vae_config.components or config.vae_config.latent_channels
@@ -80,7 +81,11 @@ def start_linear(vae: Vae, source: ClipSource, config: TrainConfig) -> None:
 
 @torch.no_grad()
 def with_latent_statistics(vae: Vae, source: ClipSource, config: TrainConfig) -> Vae:
-    """Return the network with mean and deviation of its latents over training clips in its configuration."""
+    """Return the network with mean and deviation of its latents over training clips in its configuration.
+
+    A channel that may be missing is 0 then, in the network's scale (`kept_channels`) and so in unit scale: its mean is
+    given as 0, and its deviation is that from 0.
+    """
     latents = []
     firsts = range(0, _MEASURED_CLIPS, _MEASURED_BATCH)
     for first in tqdm(firsts, desc="measure latents", unit="batch", leave=False, file=sys.stderr):
@@ -89,7 +94,10 @@ def with_latent_statistics(vae: Vae, source: ClipSource, config: TrainConfig) ->
         latents.append(posterior.mean.transpose(0, 2).flatten(1).double())  # [C, N]
     values = torch.cat(latents, 1)
     # A channel that says nothing is left at its size: dividing by its deviation would only blow up noise.
-    mean, std = values.mean(1), values.std(1)
+    mean = values.mean(1)
+    if vae.config.nested_channels:
+        mean[vae.config.nested_channels[0] :] = 0.0
+    std = (values - mean[:, None]).square().mean(1).sqrt()
     std = torch.where(std > 1e-4, std, torch.ones_like(std))
     measured = replace(vae.config, latent_mean=tuple(mean.tolist()), latent_std=tuple(std.tolist()))
     result = build(measured)

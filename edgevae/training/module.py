@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from edgevae.nn.checkpoint import build
-from edgevae.nn.losses import charbonnier, frame_difference, log_error, ms_ssim, psnr_db
+from edgevae.nn.losses import boundary_flicker, charbonnier, frame_difference, log_error, psnr_db
+from edgevae.nn.similarity import ms_ssim, ssim
 from edgevae.nn.vae import Vae
 from edgevae.training.config import TrainConfig
+from edgevae.training.draws import kept_channels, latent_noise
+from edgevae.training.headroom import Headroom
 from edgevae.training.processes import Processes
 from edgevae.training.state import TrainState
 
@@ -82,25 +85,27 @@ class VaeTraining(lightning.LightningModule):
         step, config = self.step, self.train_config
         self._set_learning_rate(step)
         clips = to_unit_range(batch)
-        reconstruction, posterior = self.vae(clips, self._noise(step, clips))
-        loss = reconstruction_loss(reconstruction, clips, config)
+        noise, kept = self._draws(step, clips)
+        with Headroom(self.vae, limit=config.activation_limit) as headroom:
+            reconstruction, posterior = self.vae(clips, noise, kept)
+        loss = reconstruction_loss(reconstruction, clips, config, step=step)
         loss = loss + config.kl_weight_at(step) * posterior.kl().float().mean()
+        if config.activation_weight:
+            loss = loss + config.activation_weight * headroom.penalty()
         with torch.no_grad():
             psnr = psnr_db(reconstruction, clips).mean()
         return {"loss": loss, "psnr_db": psnr}
 
-    def _noise(self, step: int, clips: Tensor) -> Tensor:
-        """Return the noise of this process's clips: that of a clip depends on the seed and its index in the run only.
-
-        Drawn on the CPU, so that it is the same on any device.
-        """
-        config, shape = self.train_config, self.vae.latent_shape(clips)
+    def _draws(self, step: int, clips: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the noise of this process's clips, and which channels of their latents the decoder sees."""
+        config = self.train_config
         first = step * config.batch_clips + self.processes.rank * len(clips)
-        noise = torch.empty(shape, pin_memory=clips.is_cuda)
-        for i in range(len(clips)):
-            generator = torch.Generator().manual_seed(noise_seed(config.seed, first + i))
-            torch.randn(shape[1:], generator=generator, out=noise[i])
-        return noise.to(clips.device, non_blocking=True)
+        noise = latent_noise(config, self.vae.latent_shape(clips), first=first)
+        kept = kept_channels(config, len(clips), first=first)
+        return (
+            noise.to(clips.device, non_blocking=True),
+            None if kept is None else kept.to(clips.device, non_blocking=True),
+        )
 
     def move_average(self) -> None:
         """Move the average a little towards the weights; in the first steps it follows them closely."""
@@ -133,10 +138,23 @@ class VaeTraining(lightning.LightningModule):
             group["lr"] = group["share"] * self.train_config.learning_rate_at(step)
 
 
-def reconstruction_loss(reconstruction: Tensor, clips: Tensor, config: TrainConfig) -> Tensor:
-    """Return the weighted loss of a reconstruction; what has weight 0 is not computed."""
+def reconstruction_loss(
+    reconstruction: Tensor, clips: Tensor, config: TrainConfig, *, step: int = 0
+) -> Tensor:
+    """Return the weighted loss of a reconstruction; what has weight 0 is not computed.
+
+    Args:
+        reconstruction: `[B, T, 3, H, W]`.
+        clips: Of the same shape.
+        config: Weights and their settings.
+        step: Decides which frames SSIM is taken of, where not of all.
+    """
     difference = reconstruction.float() - clips
-    loss = config.charbonnier_weight * charbonnier(difference, epsilon=config.charbonnier_epsilon)
+    loss = difference.new_zeros(())
+    if config.charbonnier_weight:
+        loss = loss + config.charbonnier_weight * charbonnier(
+            difference, epsilon=config.charbonnier_epsilon
+        )
     if config.difference_weight:
         loss = loss + config.difference_weight * frame_difference(
             difference, epsilon=config.charbonnier_epsilon
@@ -144,11 +162,15 @@ def reconstruction_loss(reconstruction: Tensor, clips: Tensor, config: TrainConf
     if config.log_error_weight:
         loss = loss + config.log_error_weight * log_error(difference)
     factor = config.vae_config.temporal_factor
-    if config.boundary_weight and factor > 1 and difference.shape[1] > factor:
-        jumps = difference[:, factor::factor] - difference[:, factor - 1 : -1 : factor]
-        loss = loss + config.boundary_weight * log_error(jumps)
-    if config.ms_ssim_weight:
-        loss = loss + config.ms_ssim_weight * (1.0 - ms_ssim(reconstruction, clips))
+    if config.flicker_weight and factor > 1 and difference.shape[1] > factor:
+        loss = loss + config.flicker_weight * boundary_flicker(difference, factor=factor)
+    chosen = slice(None)
+    if config.ssim_frames:
+        stride = max(1, clips.shape[1] // config.ssim_frames)
+        chosen = slice(step % stride, None, stride)
+    for weight, measure in ((config.ssim_weight, ssim), (config.ms_ssim_weight, ms_ssim)):
+        if weight:
+            loss = loss + weight * (1.0 - measure(reconstruction[:, chosen], clips[:, chosen]))
     return loss
 
 
@@ -161,8 +183,3 @@ def reconstruct(vae: Vae, clips: Tensor) -> Tensor:
     """Return the reconstruction of clips from the mean of their posterior."""
     posterior, _ = vae.encode(clips)
     return vae.decode(posterior.mean)[0]
-
-
-def noise_seed(seed: int, index: int) -> int:
-    """Return one number for a seed and the index of a clip; two runs with neighbouring seeds share no noise."""
-    return (seed * 0x9E3779B97F4A7C15 + index * 0xBF58476D1CE4E5B9) & 0x7FFF_FFFF_FFFF_FFFF

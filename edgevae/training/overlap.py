@@ -42,6 +42,8 @@ from edgevae.training.principal import (
 )
 
 _EPOCHS, _BATCH, _RATE = 8, 16, 4e-3
+_MEASURED_CLIPS = 256
+"""Clips that the latents' covariance is taken from, at most."""
 _FLOOR = 1e-4
 """Squared error (of values in -1..1) below which a clip need not get better: 46 dB."""
 _RIDGE = 1e-4
@@ -136,9 +138,31 @@ def _fit_analysis(vae: Vae, components: PrincipalComponents, cells: Cells, *, se
         torch.autograd.backward(torch.log(mean + _FLOOR).mean())
         adam.step()
     with torch.no_grad():
-        latents = _over_cells(cells.values[::_EPOCHS].flatten(0, 1), analysis)
-        scale = LATENT_STD / latents.std((0, 2, 3)).clamp_min(1e-6)
-        return analysis * scale.reshape(-1, 1, 1, 1)
+        stride = -(-len(cells.values) // _MEASURED_CLIPS)
+        latents = _over_cells(cells.values[::stride].flatten(0, 1), analysis)
+        weighed = synthesis[:, :c] * share.sqrt()[..., None]
+        return torch.einsum("dc,ckyx->dkyx", _in_order(latents, weighed), analysis)
+
+
+def _in_order(latents: Tensor, synthesis: Tensor) -> Tensor:
+    """Return a map `[C, C]` of latents to such as are uncorrelated, of one deviation, the most important ones first.
+
+    What linear codes say together does not depend on the axes they say it in. Along the eigenvectors of
+    S^(1/2) G S^(1/2), for the latents' covariance S and the energy G that they have in the picture, the first n axes
+    are the best n.
+
+    Args:
+        latents: `[N, C, h, w]`.
+        synthesis: Kernels `[K, C, 3, 3]` to components, in units of the picture.
+    """
+    values = latents.transpose(0, 1).flatten(1).double()
+    columns = synthesis.transpose(0, 1).flatten(1).double()  # [C, K * 9]
+    size, turn = torch.linalg.eigh(torch.cov(values))
+    size = size.clamp_min(1e-12 * size[-1]).sqrt()
+    root = (turn * size) @ turn.T
+    _, axes = torch.linalg.eigh(root @ (columns @ columns.T) @ root)
+    whitened: Tensor = LATENT_STD * axes.flip(1).T @ (turn / size) @ turn.T
+    return whitened.float()
 
 
 def _least_squares(decoder: PatchDecoder, analysis: Tensor, cells: Cells) -> tuple[Tensor, Tensor]:

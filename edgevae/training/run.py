@@ -4,6 +4,7 @@ RUN/train.json    the configuration          RUN/checkpoint/   the best averaged
 RUN/data.json     what it was trained on     RUN/samples/      pictures
 RUN/state.ckpt    what --resume needs        RUN/metrics.csv   the log
 RUN/launches.jsonl  command line, versions and machine of every start
+RUN/start/        the checkpoint that it began with, where one was given
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """The best averaged weights so far; at the end of the run, its result."""
         return self.path / "checkpoint"
+
+    @property
+    def start(self) -> Path:
+        """The checkpoint that the run began with; there is none where it began by itself."""
+        return self.path / "start"
 
     @property
     def samples(self) -> Path:

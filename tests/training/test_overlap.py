@@ -105,3 +105,28 @@ def test_cells_hold_all_but_what_the_components_miss(clips, components):
 def test_too_few_cells_are_refused(components):
     with pytest.raises(InputError, match="got 10 cells, expected at least 55; give more data"):
         started(torch.zeros(5, 4, 3, 8, 16), components)
+
+
+def test_the_first_latents_say_most(clips, components):
+    vae = started(clips, components)
+    with torch.no_grad():
+        latents = vae.encode(clips)[0].mean
+        errors = []
+        for order in ([0, 1, 2], [2, 1, 0]):
+            for count in (1, 2, 3):
+                kept = torch.zeros(3)
+                kept[order[:count]] = 1.0
+                made, _ = vae.decode(latents * kept.reshape(3, 1, 1))
+                errors.append((made - clips).square().mean().item())
+    first, last = errors[:3], errors[3:]
+    assert first[0] > first[1] > first[2] == pytest.approx(last[2])
+    assert first[0] < 0.95 * last[0]
+    assert first[1] < 0.95 * last[1]
+
+
+def test_the_latents_are_uncorrelated_and_of_one_size(clips, components):
+    vae = started(clips, components)
+    with torch.no_grad():
+        latents = vae.encode(clips)[0].mean.transpose(0, 2).flatten(1)
+    expected = LATENT_STD**2 * torch.eye(3)
+    assert torch.allclose(torch.cov(latents), expected, atol=0.15 * LATENT_STD**2)

@@ -114,13 +114,30 @@ def test_a_network_on_patches_starts_better_than_one_on_pixels(tiny_run, tmp_pat
         decoder_blocks=(1, 0, 0),
         latent_channels=4,
     )
-    config = replace(tiny_run, model=patches, log_error_weight=1.0, boundary_weight=0.1)
+    config = replace(tiny_run, model=patches, log_error_weight=1.0, flicker_weight=0.1)
     runs = {"pixels": tiny_run, "patches": config}
     for name, recipe in runs.items():
         fit.start(recipe, "moving-digits", run=tmp_path / name)
     pixels, overlapped = (float(rows(tmp_path / name)[0]["val_psnr_db"]) for name in runs)
     assert overlapped > pixels + 0.5
     assert load_checkpoint(tmp_path / "patches" / "checkpoint").config.components == 24
+
+
+def test_a_run_begins_with_the_checkpoint_that_it_is_given(straight, tiny_run, tmp_path):
+    given, short = straight(tiny_run) / "checkpoint", replace(tiny_run, steps=2, model=None)
+    again = fit.start(short, "moving-digits", run=tmp_path / "tuned", weights=given)
+    first = rows(tmp_path / "tuned")[0]
+    best = max(float(row["val_psnr_db"]) for row in rows(given.parent) if row["val_psnr_db"])
+    assert float(first["val_psnr_db"]) == pytest.approx(best, abs=1e-3)
+    assert load_checkpoint(again).config.decoder_channels == tiny_run.model.decoder_channels
+    kept = load_checkpoint(tmp_path / "tuned" / "start")
+    assert_same(kept.state_dict(), load_checkpoint(given).state_dict())
+
+
+def test_a_run_without_a_good_checkpoint_to_begin_with_is_not_made(tiny_run, tmp_path):
+    with pytest.raises(InputError, match=r"no config\.json in it"):
+        fit.start(tiny_run, "moving-digits", run=tmp_path / "run", weights=tmp_path)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_same_run_twice_gives_the_same_weights(straight, tiny_run, tmp_path):

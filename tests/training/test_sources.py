@@ -1,5 +1,7 @@
 """Clips by index: pure, within the budget, faithful to the pixels of the files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -129,3 +131,15 @@ def test_built_in_clips_have_texture_and_motion(name):
     clips = np.stack([source.clip(i) for i in range(12)]).astype(float)
     assert np.median(clips.std((1, 2, 3, 4))) > 20
     assert np.mean(np.abs(np.diff(clips, axis=1)).mean((1, 2, 3, 4)) > 1.0) > 0.6
+
+
+def test_a_share_of_the_clips_is_of_one_colour(numbered_frames):
+    frames, flat = numbered_frames(60), replace(FULL, flat_share=0.5)
+    clips = [random_clip(frames, np.random.default_rng(i), flat) for i in range(80)]
+    plain = [random_clip(frames, np.random.default_rng(i), FULL) for i in range(80)]
+    one = [(clip == clip[:1, :1, :1]).all() for clip in clips]
+    assert 0.3 < np.mean(one) < 0.7
+    colours = {tuple(clip[0, 0, 0]) for clip, is_flat in zip(clips, one, strict=True) if is_flat}
+    assert {(0, 0, 0), (255, 255, 255)} < colours
+    rest = [i for i, is_flat in enumerate(one) if not is_flat]
+    assert all(np.array_equal(clips[i], plain[i]) for i in rest)

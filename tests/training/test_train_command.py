@@ -54,6 +54,15 @@ def test_help_has_an_example_and_every_option_a_line():
         (["moving-digits"], "expected DATA and -o RUN, or --resume RUN"),
         (["--resume", "runs/a", "--steps", "5"], "leave out --steps"),
         (["moving-digits", "--resume", "runs/a"], "leave out DATA"),
+        (["--resume", "runs/a", "--from", "edgevae-video-xs"], "leave out --from"),
+        (
+            ["moving-digits", "-o", "run", "--from", "edgevae-video-s", "--preset", "xs"],
+            "leave out --preset",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--from", "none"],
+            "none: no such path and no shipped model",
+        ),
         (["nowhere", "-o", "run"], "nowhere: no such folder"),
         (
             ["moving-digits", "-o", "run", "--preset", "huge"],
