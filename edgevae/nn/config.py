@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgevae.errors import ConfigError
+from edgevae.spec import check_nested
 
 Kind = Literal["image", "video"]
 
@@ -37,6 +38,8 @@ class VaeConfig:
     """Residual blocks at 1/8, 1/4 and 1/2; in a video model those at 1/8 and 1/4 have memory."""
     latent_channels: int = 16
     """C of the latents."""
+    nested_channels: tuple[int, ...] = ()
+    """Numbers of channels below C with which the model also works, ascending: the first ones, the others being 0."""
     components: int = 0
     """Principal components that a patch of T x 8 x 8 pixels becomes before all else; 0 works on pixels."""
     linear_kernel: int = 3
@@ -62,6 +65,7 @@ class VaeConfig:
             raise ConfigError(
                 "config: channel counts must be at least 1 and block counts at least 0"
             )
+        check_nested(self.nested_channels, channels=self.latent_channels, where="config")
         if self.linear_kernel not in (1, 3):
             raise ConfigError(f"config: linear_kernel is {self.linear_kernel}, expected 1 or 3")
         if not self.latent_bound > 0:
