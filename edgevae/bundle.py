@@ -22,10 +22,15 @@ from typing import Any
 
 from edgevae.errors import ConfigError, IncompatibleError, InputError, IntegrityError
 from edgevae.files import atomic_folder, sha256
-from edgevae.spec import GraphSpec, Precision, Role, VaeSpec
+from edgevae.spec import GraphSpec, Precision, Role, VaeSpec, one_of
 from edgevae.strict import from_dict, to_dict
 
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
+"""What this edgevae reads: 2 is 1 with `nested_channels` in the spec.
+
+A bundle is written as the lowest version that can say what it holds: one without nested channels stays readable for
+every edgevae, and one with them is refused by those that would not know what the key means.
+"""
 MANIFEST, DIGEST = "manifest.json", "manifest.sha256"
 GOLDEN, VERIFICATION = "golden.safetensors", "verification.json"
 
@@ -45,7 +50,7 @@ class Manifest:
     """What `manifest.json` holds."""
 
     format_version: int
-    """Of the bundle; `FORMAT_VERSION` for those written by this edgevae."""
+    """Of the bundle: the lowest of `FORMAT_VERSIONS` that can say what it holds."""
     name: str
     """The model's name, for people."""
     edgevae_version: str
@@ -62,7 +67,7 @@ class Manifest:
     @property
     def model_digest(self) -> str:
         """sha256 of weights and specification: the same however and wherever the model was exported."""
-        spec = json.dumps(to_dict(self.spec), sort_keys=True)
+        spec = json.dumps(self.spec.stored(), sort_keys=True)
         return sha256(f"{self.checkpoint_sha256} {spec}".encode())
 
 
@@ -196,7 +201,7 @@ def write_bundle(
         n: FileEntry(bytes=len(data), sha256=sha256(data)) for n, data in sorted(files.items())
     }
     manifest = Manifest(
-        format_version=FORMAT_VERSION,
+        format_version=2 if spec.nested_channels else 1,
         name=name,
         edgevae_version=edgevae_version,
         checkpoint_sha256=checkpoint_sha256,
@@ -204,7 +209,8 @@ def write_bundle(
         graphs=graphs,
         files=entries,
     )
-    data = (json.dumps(to_dict(manifest), indent=1) + "\n").encode()
+    stored = to_dict(manifest) | {"spec": spec.stored()}
+    data = (json.dumps(stored, indent=1) + "\n").encode()
     with atomic_folder(folder, replace=replace) as partial:
         for file, content in {
             **files,
@@ -237,9 +243,10 @@ def _parse(data: bytes, *, where: str) -> Manifest:
     except ValueError as error:
         raise IncompatibleError(f"{where}: not JSON ({error}); export the bundle again") from error
     version = parsed.get("format_version") if isinstance(parsed, dict) else None
-    if version != FORMAT_VERSION:
+    if type(version) is not int or version not in FORMAT_VERSIONS:
         raise IncompatibleError(
-            f"{where}: format version {version!r}, this edgevae reads {FORMAT_VERSION}; export the bundle again"
+            f"{where}: format version {version!r}, this edgevae reads {one_of(FORMAT_VERSIONS)}; "
+            "use a newer edgevae, or export the bundle again"
         )
     try:
         manifest = from_dict(Manifest, parsed, where=where)
@@ -258,6 +265,8 @@ def _parse(data: bytes, *, where: str) -> Manifest:
 
 def _contradiction(manifest: Manifest) -> str | None:
     """Return what in a manifest contradicts itself, or None."""
+    if manifest.spec.nested_channels and manifest.format_version < 2:
+        return f"format version {manifest.format_version} has no nested channels"
     seen = set[tuple[Role, Precision]]()
     for graph in manifest.graphs:
         if graph.chunk_frames < 1 or graph.chunk_frames % manifest.spec.temporal_factor:

@@ -54,8 +54,12 @@ def check_frames(frames: object, *, name: str = "frames") -> Frames:
     return frames
 
 
-def check_latents(latents: object, *, channels: int, name: str = "latents") -> Latents:
-    """Return `latents` as float32 if they are finite floats `[t, C, h, w]` or `[B, t, C, h, w]` with `channels` for C.
+def check_latents(
+    latents: object, *, channels: int, nested: tuple[int, ...] = (), name: str = "latents"
+) -> Latents:
+    """Return `latents` as float32 if they are finite floats `[t, C, h, w]` or `[B, t, C, h, w]`.
+
+    C is `channels`, or one of the numbers in `nested`.
 
     Raises:
         InputError: not a numpy array, another dtype or shape, an empty axis, or a NaN or an infinity.
@@ -66,9 +70,11 @@ def check_latents(latents: object, *, channels: int, name: str = "latents") -> L
         )
     if latents.dtype not in (np.float16, np.float32, np.float64):
         raise InputError(f"{name}: got dtype {latents.dtype}, expected float16 or float32")
-    if latents.ndim not in (4, 5) or latents.shape[-3] != channels:
+    if latents.ndim not in (4, 5) or latents.shape[-3] not in (*nested, channels):
+        c = "C" if nested else channels
+        choice = f" with C one of {', '.join(map(str, (*nested, channels)))}" if nested else ""
         raise InputError(
-            f"{name}: got shape {list(latents.shape)}, expected [t, {channels}, h, w] or [B, t, {channels}, h, w]"
+            f"{name}: got shape {list(latents.shape)}, expected [t, {c}, h, w] or [B, t, {c}, h, w]{choice}"
         )
     if 0 in latents.shape:
         raise InputError(
@@ -83,6 +89,19 @@ def check_latents(latents: object, *, channels: int, name: str = "latents") -> L
             f"{name}: {bad} of {latents.size} values are NaN or infinite, expected finite numbers"
         )
     return latents
+
+
+def fill_channels(latents: Latents, *, channels: int) -> Latents:
+    """Return latents `[..., n, h, w]` as `[..., C, h, w]`: channels n to C, which are missing, are 0.
+
+    The same array comes back where nothing is missing.
+    """
+    *before, n, h, w = latents.shape
+    if n == channels:
+        return latents
+    filled = np.zeros((*before, channels, h, w), latents.dtype)
+    filled[..., :n, :, :] = latents
+    return filled
 
 
 def pad_frames(frames: Frames, *, frame_multiple: int, size_multiple: int) -> Frames:

@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-from edgevae.errors import ConfigError
+from edgevae.errors import ConfigError, InputError
+from edgevae.strict import to_dict
 
 DType = Literal["uint8", "float16", "float32"]
 Precision = Literal["fp32", "fp16"]
@@ -85,6 +86,8 @@ class VaeSpec:
     """Mean of the network's own latents per channel, subtracted in the encoder graph, added in the decoder graph."""
     latent_std: tuple[float, ...]
     """Standard deviation of the network's own latents per channel, divided out and multiplied back in the graphs."""
+    nested_channels: tuple[int, ...] = ()
+    """Numbers of channels below C with which the model also works, ascending: the first ones, the others being 0."""
 
     def __post_init__(self) -> None:
         for name in ("temporal_factor", "spatial_factor", "latent_channels"):
@@ -100,11 +103,46 @@ class VaeSpec:
             raise ConfigError(
                 f"spec: latent_std has {min(self.latent_std)}, expected numbers above 0"
             )
+        check_nested(self.nested_channels, channels=self.latent_channels, where="spec")
 
     @property
     def compression(self) -> float:
-        """How many values of a clip one latent value stands for: 3 * temporal factor * spatial factor^2 / C."""
-        return 3 * self.temporal_factor * self.spatial_factor**2 / self.latent_channels
+        """How many values of a clip one latent value stands for, with all channels; see `compression_of`."""
+        return self.compression_of(self.latent_channels)
+
+    def compression_of(self, channels: int) -> float:
+        """Return how many values of a clip one latent value stands for: 3 * temporal factor * spatial factor^2 / C."""
+        return 3 * self.temporal_factor * self.spatial_factor**2 / channels
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The numbers of latent channels with which the model works, ascending; the last one is C."""
+        return (*self.nested_channels, self.latent_channels)
+
+    def require_channels(self, channels: int | None) -> int:
+        """Return how many latent channels are meant: one of `channels`, C for None.
+
+        Raises:
+            InputError: the model does not work with so many.
+        """
+        for known in self.channels:
+            if known == (self.latent_channels if channels is None else channels):
+                return known
+        raise InputError(
+            f"channels: got {channels!r}, expected {one_of(self.channels)}, with which this model was trained; "
+            f"leave it out for all {self.latent_channels}"
+        )
+
+    def stored(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the dictionary that is stored and digested.
+
+        It has no key `nested_channels` where there are none: what was written before there was this key has the same
+        digest still, and latents of it the same model.
+        """
+        data: dict[str, Any] = to_dict(self)  # Any: JSON values
+        if not self.nested_channels:
+            del data["nested_channels"]
+        return data
 
     def state(self, role: Role) -> tuple[TensorSpec, ...]:
         """Return the caches of the encoder or of the decoder."""
@@ -146,6 +184,24 @@ class GraphSpec:
     def state(self) -> tuple[TensorSpec, ...]:
         """The state inputs; empty for a model without memory."""
         return self.inputs[1:]
+
+
+def check_nested(nested: tuple[int, ...], *, channels: int, where: str) -> None:
+    """Refuse numbers of nested channels that do not ascend from 1 to below all of them.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if list(nested) != sorted({n for n in nested if 0 < n < channels}):
+        raise ConfigError(
+            f"{where}: nested_channels is {list(nested)}, expected ascending numbers from 1 to {channels - 1}"
+        )
+
+
+def one_of(numbers: tuple[int, ...]) -> str:
+    """Return numbers as a message names a choice: `4, 8 or 16`."""
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def next_name(state: str) -> str:

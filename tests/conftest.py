@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from edgevae.bundle import DIGEST, MANIFEST
+from edgevae.files import sha256
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -34,6 +38,19 @@ def tiny_checkpoint() -> Path:
 def own_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
     """A copy of `tiny_bundle` to damage."""
     return Path(shutil.copytree(tiny_bundle, tmp_path / "own.bundle"))
+
+
+@pytest.fixture
+def nested_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A copy of `tiny_bundle`, 4 channels, that claims to work with 1 and 2 of them: the graphs would be the same."""
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path / "nested.bundle"))
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["format_version"] = 2
+    manifest["spec"]["nested_channels"] = [1, 2]
+    text = json.dumps(manifest)
+    (folder / MANIFEST).write_text(text)
+    (folder / DIGEST).write_text(sha256(text.encode()) + "\n")
+    return folder
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from edgevae.bundle import DIGEST, MANIFEST, Bundle, write_bundle
 from edgevae.errors import IncompatibleError, InputError, IntegrityError
 from edgevae.files import sha256
 from edgevae.runtime.vae import load
+from edgevae.spec import VaeSpec
+from edgevae.strict import from_dict
 
 
 def rewrite(bundle, change):
@@ -78,9 +80,12 @@ def test_what_is_no_bundle_is_said_to_be_none(tmp_path):
 
 
 def test_another_format_version_is_incompatible(own_bundle):
-    rewrite(own_bundle, lambda m: m.update(format_version=2))
-    with pytest.raises(IncompatibleError, match="format version 2, this edgevae reads 1"):
-        Bundle.open(own_bundle)
+    for version in (3, "1", True):
+        rewrite(own_bundle, lambda m, version=version: m.update(format_version=version))
+        with pytest.raises(
+            IncompatibleError, match=f"format version {version!r}, this edgevae reads 1 or 2; use"
+        ):
+            Bundle.open(own_bundle)
 
 
 def test_an_unknown_key_of_the_manifest_is_incompatible(own_bundle):
@@ -142,3 +147,33 @@ def test_the_same_model_has_the_same_digest_in_another_bundle(
     assert mine.digest != other.digest
     assert mine.manifest.model_digest == other.manifest.model_digest
     assert mine.manifest.model_digest != Bundle.open(tiny_image_bundle).manifest.model_digest
+
+
+def test_a_bundle_without_nested_channels_is_as_it_was_before_there_were_any(own_bundle):
+    raw = json.loads((own_bundle / MANIFEST).read_text())
+    spec = json.dumps(raw["spec"], sort_keys=True)
+    bundle = Bundle.open(own_bundle)
+    assert raw["format_version"] == 1
+    assert "nested_channels" not in raw["spec"]
+    assert bundle.manifest.spec.nested_channels == ()
+    m = bundle.manifest
+    # Latents files hold this digest: one that changed would refuse all that were written.
+    assert m.model_digest == sha256(f"{m.checkpoint_sha256} {spec}".encode())
+    rest = {"checkpoint_sha256": m.checkpoint_sha256, "graphs": (), "edgevae_version": "0"}
+    again = write_bundle(own_bundle, {}, name="x", spec=m.spec, replace=True, **rest)
+    assert json.loads((own_bundle / MANIFEST).read_text())["spec"] == raw["spec"]
+    assert again.manifest.format_version == 1
+    assert again.manifest.model_digest == m.model_digest
+
+
+def test_nested_channels_are_format_version_2_which_others_refuse(nested_bundle, own_bundle):
+    m = Bundle.open(nested_bundle).manifest
+    assert (m.format_version, m.spec.channels) == (2, (1, 2, 4))
+    assert m.model_digest != Bundle.open(own_bundle).manifest.model_digest
+    rest = {"checkpoint_sha256": "0", "graphs": (), "edgevae_version": "0"}
+    again = write_bundle(nested_bundle, {}, name="x", spec=m.spec, replace=True, **rest)
+    assert again.manifest.format_version == 2
+    assert again.manifest.spec == m.spec == from_dict(VaeSpec, m.spec.stored(), where="spec")
+    rewrite(nested_bundle, lambda data: data.update(format_version=1))
+    with pytest.raises(IncompatibleError, match="format version 1 has no nested channels"):
+        Bundle.open(nested_bundle)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from edgevae.errors import ConfigError
+from edgevae.errors import ConfigError, InputError
 from edgevae.spec import TensorSpec, VaeSpec
 from edgevae.strict import from_dict, to_dict
 
@@ -52,6 +53,38 @@ def test_compression_counts_values():
     )
 
 
+NESTED = replace(
+    SPEC,
+    latent_channels=16,
+    nested_channels=(4, 8),
+    latent_mean=(0.0,) * 16,
+    latent_std=(1.0,) * 16,
+)
+
+
+def test_a_nested_model_works_with_the_channels_that_it_names_and_with_all():
+    assert NESTED.channels == (4, 8, 16)
+    assert SPEC.channels == (2,)
+    assert [NESTED.compression_of(n) for n in NESTED.channels] == [192, 96, 48]
+    assert [NESTED.require_channels(n) for n in (4, 8, 16, None)] == [4, 8, 16, 16]
+    assert SPEC.require_channels(None) == SPEC.require_channels(2) == 2
+
+
+@pytest.mark.parametrize("wrong", [0, 5, 12, 17, -4, "8", (8,)])
+def test_another_number_of_channels_is_refused_with_the_choice(wrong):
+    message = f"channels: got {re.escape(repr(wrong))}, expected 4, 8 or 16, .*for all 16$"
+    with pytest.raises(InputError, match=message):
+        NESTED.require_channels(wrong)
+    with pytest.raises(InputError, match="expected 2, "):
+        SPEC.require_channels(wrong)
+
+
+def test_what_was_stored_before_there_were_nested_channels_has_none():
+    assert "nested_channels" not in SPEC.stored()
+    assert from_dict(VaeSpec, SPEC.stored(), where="spec") == SPEC
+    assert from_dict(VaeSpec, NESTED.stored(), where="spec") == NESTED
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -66,6 +99,13 @@ def test_compression_counts_values():
             r"encoder_state\[0\]: dtype: got 'float64'",
         ),
         ({"decoder_state": {}}, "decoder_state: got {}, expected a list"),
+        (
+            {"nested_channels": [2]},
+            r"nested_channels is \[2\], expected ascending numbers from 1 to 1",
+        ),
+        ({"nested_channels": [0, 1]}, r"nested_channels is \[0, 1\]"),
+        ({"nested_channels": [1, 1]}, r"nested_channels is \[1, 1\]"),
+        ({"nested_channels": ["1"]}, r"nested_channels\[0\]: got '1', expected int"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(change, message):

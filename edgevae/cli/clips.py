@@ -37,6 +37,17 @@ def output_options(metavar: str) -> Callable[[F], F]:
     return decorate
 
 
+def channels_option(function: F) -> F:
+    """Add --channels."""
+    return click.option(
+        "--channels",
+        type=click.IntRange(min=1),
+        default=None,
+        help="Latent channels to keep: fewer are fewer bytes and a coarser picture, where the model was trained "
+        "for it (`edgevae info`); by default all.",
+    )(function)
+
+
 def sound_option(function: F) -> F:
     """Add --sound/--no-sound."""
     return click.option(
@@ -94,7 +105,8 @@ def print_clip(result: ClipResult, *, as_json: bool) -> None:
     ]
     if result.latents_bytes is not None:
         parts.append(
-            f"latents {result.latents_bytes} bytes ({result.bits_per_pixel:.3f} bit/pixel)"
+            f"latents {result.latents_bytes} bytes ({result.latent_channels} channels, "
+            f"{result.bits_per_pixel:.3f} bit/pixel)"
         )
     if result.psnr_db is not None:
         parts.append(f"PSNR {result.psnr_db:.2f} dB")

@@ -7,7 +7,14 @@ from typing import Any, Literal
 
 import click
 
-from edgevae.cli.clips import damage_option, output_options, print_clip, progress_bar, sound_option
+from edgevae.cli.clips import (
+    channels_option,
+    damage_option,
+    output_options,
+    print_clip,
+    progress_bar,
+    sound_option,
+)
 from edgevae.cli.options import (
     backend_options,
     json_option,
@@ -23,6 +30,7 @@ from edgevae.cli.options import (
 @model_argument
 @click.argument("clip", metavar="CLIP", type=click.Path(path_type=Path))
 @output_options("LATENTS")
+@channels_option
 @click.option(
     "--latents-dtype",
     type=click.Choice(["float16", "float32"]),
@@ -40,6 +48,7 @@ def command(
     clip: Path,
     output: Path,
     overwrite: bool,
+    channels: int | None,
     latents_dtype: Literal["float16", "float32"],
     sound: bool,
     allow_damaged: bool,
@@ -58,6 +67,7 @@ def command(
             vae,
             clip,
             output,
+            channels=channels,
             dtype=latents_dtype,
             sound=sound,
             overwrite=overwrite,

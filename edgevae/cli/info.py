@@ -94,9 +94,11 @@ def _checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
 
 
 def _spec_lines(spec: VaeSpec) -> list[str]:
+    nested = [f"{n} channels ({spec.compression_of(n):g}:1)" for n in spec.nested_channels]
     return [
         f"latents    {spec.temporal_factor} frames x {spec.spatial_factor} x {spec.spatial_factor} pixels -> "
         f"{spec.latent_channels} channels ({spec.compression:g}:1)",
+        *([f"nested     {', '.join(nested)}"] if nested else []),
         f"halo       encoder {spec.encoder_halo_px} px, decoder {spec.decoder_halo_cells} latent cells",
         f"state      encoder {len(spec.encoder_state)} caches, decoder {len(spec.decoder_state)} caches",
     ]

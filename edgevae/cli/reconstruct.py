@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgevae.cli.clips import (
+    channels_option,
     damage_option,
     output_options,
     print_clip,
@@ -30,6 +31,7 @@ from edgevae.cli.options import (
 @model_argument
 @click.argument("clip", metavar="CLIP", type=click.Path(path_type=Path))
 @output_options("CLIP")
+@channels_option
 @quality_options
 @sound_option
 @damage_option
@@ -41,6 +43,7 @@ def command(
     clip: Path,
     output: Path,
     overwrite: bool,
+    channels: int | None,
     crf: int | None,
     lossless: bool,
     sound: bool,
@@ -60,6 +63,7 @@ def command(
             vae,
             clip,
             output,
+            channels=channels,
             crf=crf,
             lossless=lossless,
             sound=sound,

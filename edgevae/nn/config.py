@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgevae.errors import ConfigError
+from edgevae.spec import check_nested
 
 Kind = Literal["image", "video"]
 
@@ -38,7 +39,7 @@ class VaeConfig:
     latent_channels: int = 16
     """C of the latents."""
     nested_channels: tuple[int, ...] = ()
-    """Smaller numbers of channels that the model also works with, ascending: the first n, zeros for the others."""
+    """Numbers of channels below C with which the model also works, ascending: the first ones, the others being 0."""
     components: int = 0
     """Principal components that a patch of T x 8 x 8 pixels becomes before all else; 0 works on pixels."""
     linear_kernel: int = 3
@@ -64,17 +65,12 @@ class VaeConfig:
             raise ConfigError(
                 "config: channel counts must be at least 1 and block counts at least 0"
             )
+        check_nested(self.nested_channels, channels=self.latent_channels, where="config")
         if self.linear_kernel not in (1, 3):
             raise ConfigError(f"config: linear_kernel is {self.linear_kernel}, expected 1 or 3")
         if not self.latent_bound > 0:
             raise ConfigError(
                 f"config: latent_bound is {self.latent_bound}, expected a number above 0"
-            )
-        levels = (0, *self.nested_channels, self.latent_channels)
-        if sorted(set(levels)) != list(levels):
-            raise ConfigError(
-                f"config: nested_channels is {list(self.nested_channels)}, expected ascending numbers from 1 to "
-                f"{self.latent_channels - 1}"
             )
         for name in ("latent_mean", "latent_std"):
             values = getattr(self, name)

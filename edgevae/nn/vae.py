@@ -104,6 +104,7 @@ class Vae(nn.Module):
             decoder_state=geometry.decoder_state(self.decoder),
             latent_mean=self.config.latent_mean or (0.0,) * c,
             latent_std=self.config.latent_std or (1.0,) * c,
+            nested_channels=self.config.nested_channels,
         )
 
     def latent_shape(self, clips: Tensor) -> tuple[int, int, int, int, int]:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgevae.errors import InputError
-from edgevae.frames import Frames, Latents, check_frames, check_latents, pad_frames, round_up
+from edgevae.frames import (
+    Frames,
+    Latents,
+    check_frames,
+    check_latents,
+    fill_channels,
+    pad_frames,
+    round_up,
+)
 from edgevae.runtime.session import Array, Session, SessionState
 
 
@@ -54,6 +62,7 @@ def encode_chunk(
     state: StreamState,
     *,
     cell_px: int,
+    kept: int | None = None,
     out: Array | None = None,
     stream: object = None,
 ) -> tuple[Array, StreamState]:
@@ -65,11 +74,13 @@ def encode_chunk(
             with its own edge; an array on the GPU must have them.
         state: Of the stream.
         cell_px: Pixels per latent cell.
+        kept: How many channels to give of the C that the graph computes, the first ones; without it all.
         out: Where the latents go, C-contiguous; without it a new array, where the frames are.
         stream: CUDA stream to work on; see `Vae.encode_chunk`.
 
     Raises:
-        InputError: the frames or `out` are not those of this stream, or more than a chunk.
+        InputError: the frames or `out` are not those of this stream, or more than a chunk, or some channels of latents
+            on the GPU are wanted, which are there whole.
     """
     if not is_device_array(frames):
         check_frames(frames)
@@ -93,9 +104,46 @@ def encode_chunk(
         data = frames
     whole = {"batch": 1, "height": round_up(h, cell_px), "width": round_up(w, cell_px)}
     shape = (*batch, *session.graph.outputs[0].resolve(whole))
+    if kept is not None and kept != shape[-3]:
+        return _encode_first(session, data, state, shape=shape, kept=kept, out=out, stream=stream)
     target = _target(out, shape, np.dtype(np.float32))
     latents, caches = session.run(data, state.encoder, out=target, stream=stream)
     return _unfold(latents, batch) if out is None else out, replace(state, encoder=caches)
+
+
+def _encode_first(
+    session: Session,
+    data: Array,
+    state: StreamState,
+    *,
+    shape: tuple[int, ...],
+    kept: int,
+    out: Array | None,
+    stream: object,
+) -> tuple[np.ndarray, StreamState]:
+    """Return the first channels of one chunk's latents, in host memory, and the next state; see `encode_chunk`.
+
+    Args:
+        session: The encoder.
+        data: The frames, whole, as the graph takes them.
+        state: Of the stream.
+        shape: Of the latents with all channels, `[t, C, h, w]` or `[B, t, C, h, w]`.
+        kept: How many channels are wanted.
+        out: Where they go.
+        stream: CUDA stream to work on.
+    """
+    if is_device_array(data if out is None else out):
+        raise InputError(
+            f"channels: got {kept} for latents on the GPU, which have all {shape[-3]} there: leave channels out and "
+            f"use the first {kept} of them, or give a numpy array as out"
+        )
+    part = (*shape[:-3], kept, *shape[-2:])
+    _target(out, part, np.dtype(np.float32))  # refused before the state is used up
+    whole = np.empty(shape, np.float32)
+    _, caches = session.run(data, state.encoder, out=_fold(whole, axes=4), stream=stream)
+    first = np.empty(part, np.float32) if out is None else out
+    np.copyto(first, whole[..., :kept, :, :])
+    return first, replace(state, encoder=caches)
 
 
 def decode_chunk(
@@ -105,6 +153,7 @@ def decode_chunk(
     *,
     cell_px: int,
     channels: int,
+    nested: tuple[int, ...] = (),
     out: Array | None = None,
     stream: object = None,
 ) -> tuple[Array, StreamState]:
@@ -114,11 +163,12 @@ def decode_chunk(
 
     Args:
         session: The decoder.
-        latents: Float `[t, C, h, w]` or `[B, t, C, h, w]`, exactly one chunk; on the GPU float32, and not searched
-            for NaN.
+        latents: Float `[t, C, h, w]` or `[B, t, C, h, w]`, exactly one chunk; on the GPU float32, with all channels,
+            and not searched for NaN.
         state: Of the stream.
         cell_px: Pixels per latent cell.
-        channels: C.
+        channels: C of the graph.
+        nested: Other numbers of channels that latents may have; those that are missing are taken as 0.
         out: Where the frames go, C-contiguous; without it a new array, where the latents are.
         stream: CUDA stream to work on; see `Vae.encode_chunk`.
 
@@ -127,8 +177,13 @@ def decode_chunk(
     """
     on_device = is_device_array(latents)
     if not on_device:
-        latents = check_latents(latents, channels=channels)
-    *batch, steps, _, h, w = _axes(latents, "latents", "[t, C, h, w]")
+        latents = check_latents(latents, channels=channels, nested=nested)
+    *batch, steps, c, h, w = _axes(latents, "latents", "[t, C, h, w]")
+    if c != channels and on_device:
+        raise InputError(
+            f"latents: got {c} channels on the GPU, expected all {channels}: put them into an array of zeros there, or "
+            "give a numpy array"
+        )
     expected = (
         state.batch,
         round_up(state.height, cell_px) // cell_px,
@@ -147,7 +202,7 @@ def decode_chunk(
         _require_whole(latents, whole=whole, cell_px=cell_px)
     target = _target(out, shape, np.dtype(np.uint8))
     frames, caches = session.run(
-        latents if on_device else _fold(latents, axes=4),
+        latents if on_device else _fold(fill_channels(latents, channels=channels), axes=4),
         state.decoder,
         out=target if whole else None,
         stream=stream,

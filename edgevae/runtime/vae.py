@@ -55,6 +55,11 @@ class Vae:
         return self._bundle.manifest.spec
 
     @property
+    def channels(self) -> tuple[int, ...]:
+        """With how many latent channels the model works, ascending, such as `(4, 8, 16)`; the last is C."""
+        return self.spec.channels
+
+    @property
     def backend(self) -> str:
         """What runs the graphs."""
         return self._encoder.backend
@@ -74,7 +79,7 @@ class Vae:
         """t: the latent steps of one chunk."""
         return self.chunk_frames // self.spec.temporal_factor
 
-    def encode(self, frames: Frames) -> Latents:
+    def encode(self, frames: Frames, *, channels: int | None = None) -> Latents:
         """Return latents, float32, unit scale, `[t, C, h, w]`.
 
         Any T, H and W: the clip is padded at its end, bottom and right with its own edge to whole chunks and cells, so
@@ -82,18 +87,20 @@ class Vae:
 
         Args:
             frames: uint8 RGB `[T, H, W, 3]`, or `[B, T, H, W, 3]` for `[B, t, C, h, w]`.
+            channels: How many latent channels to keep, one of `channels` of this `Vae`; without it all. Fewer are
+                fewer bytes and a coarser picture; the time is the same.
 
         Raises:
-            InputError: another dtype or shape, or an empty clip.
+            InputError: another dtype or shape, an empty clip, or another number of channels.
         """
         check_frames(frames)
+        kept = self.spec.require_channels(channels)
         *batch, t, h, w, _ = frames.shape
         state = self.stream(height=h, width=w, batch=batch[0] if batch else 1)
         parts = []
         for first in range(0, t, self.chunk_frames):
-            latents, state = self.encode_chunk(
-                frames[..., first : first + self.chunk_frames, :, :, :], state
-            )
+            chunk = frames[..., first : first + self.chunk_frames, :, :, :]
+            latents, state = self.encode_chunk(chunk, state, channels=kept)
             parts.append(latents)
         return np.concatenate(parts, axis=-4)
 
@@ -103,17 +110,19 @@ class Vae:
         """Return frames, uint8 RGB `[T, H, W, 3]`.
 
         Args:
-            latents: Float `[t, C, h, w]`, unit scale, or `[B, t, C, h, w]` for `[B, T, H, W, 3]`.
+            latents: Float `[t, C, h, w]`, unit scale, or `[B, t, C, h, w]` for `[B, T, H, W, 3]`. C is one of the
+                `channels` of this `Vae`; those that are missing are taken as 0.
             frames: T of the clip that was encoded; without it all frames that the latents stand for.
             size: (H, W) of the clip that was encoded; without it 8h x 8w.
 
         Raises:
             InputError: another dtype or shape, a value that is not finite, or `frames` or `size` beyond the latents.
         """
-        latents = check_latents(latents, channels=self.spec.latent_channels)
+        spec = self.spec
+        latents = check_latents(latents, channels=spec.latent_channels, nested=spec.nested_channels)
         *batch, steps, _, h, w = latents.shape
-        height, width = size or (h * self.spec.spatial_factor, w * self.spec.spatial_factor)
-        count = steps * self.spec.temporal_factor if frames is None else frames
+        height, width = size or (h * spec.spatial_factor, w * spec.spatial_factor)
+        count = steps * spec.temporal_factor if frames is None else frames
         self._check_extent(count, height, width, latents_shape=(steps, h, w))
         latents = _pad_steps(latents, multiple=self.chunk_steps)
         state = self.stream(height=height, width=width, batch=batch[0] if batch else 1)
@@ -125,15 +134,15 @@ class Vae:
             parts.append(chunk)
         return np.concatenate(parts, axis=-4)[..., :count, :, :, :]
 
-    def reconstruct(self, frames: Frames) -> Frames:
-        """Return the frames encoded and decoded, of the same shape.
+    def reconstruct(self, frames: Frames, *, channels: int | None = None) -> Frames:
+        """Return the frames encoded and decoded, of the same shape; arguments as for `encode`.
 
         Raises:
             InputError: as `encode`.
         """
         check_frames(frames)
         t, h, w, _ = frames.shape[-4:]
-        return self.decode(self.encode(frames), frames=t, size=(h, w))
+        return self.decode(self.encode(frames, channels=channels), frames=t, size=(h, w))
 
     def stream(self, *, height: int, width: int, batch: int = 1) -> StreamState:
         """Return the state of a stream of frames at its first one.
@@ -177,6 +186,7 @@ class Vae:
         frames: Frames | Array,
         state: StreamState,
         *,
+        channels: int | None = None,
         out: Array | None = None,
         stream: object = None,
     ) -> tuple[Array, StreamState]:
@@ -188,12 +198,15 @@ class Vae:
         Args:
             frames: uint8 `[T, H, W, 3]` or `[B, T, H, W, 3]`; see `stream.encode_chunk`.
             state: Of the stream. On a GPU it goes into one call.
+            channels: How many latent channels to keep, as for `encode`; latents on the device have all, whose first
+                ones the caller can use.
             out: float32, of the latents' shape; without it a new array, where the frames are.
             stream: A CUDA stream (an address, or a stream of PyTorch, CuPy, pycuda or cuda.core). With arrays on the
                 device the call then returns when the work is enqueued on it; without one, when the work is done.
 
         Raises:
-            InputError: the frames, `out` or the state are not those of the stream.
+            InputError: the frames, `out` or the state are not those of the stream, or the model does not work with so
+                many channels.
             OutOfMemoryError: the device has not enough memory; the `Vae` stays usable.
         """
         return stream_module.encode_chunk(
@@ -201,6 +214,7 @@ class Vae:
             frames,
             state,
             cell_px=self.spec.spatial_factor,
+            kept=self.spec.require_channels(channels),
             out=out,
             stream=stream,
         )
@@ -215,6 +229,9 @@ class Vae:
     ) -> tuple[Array, StreamState]:
         """Return the frames of one chunk of latents and the next state; arguments as for `encode_chunk`.
 
+        Latents may have one of the numbers of `channels`; the channels that are missing are taken as 0. Latents on the
+        device have all.
+
         Raises:
             InputError: the latents, `out` or the state are not those of the stream, or a value is not finite.
             OutOfMemoryError: the device has not enough memory; the `Vae` stays usable.
@@ -225,6 +242,7 @@ class Vae:
             state,
             cell_px=self.spec.spatial_factor,
             channels=self.spec.latent_channels,
+            nested=self.spec.nested_channels,
             out=out,
             stream=stream,
         )

@@ -7,7 +7,8 @@
     |       | to 4088 bytes  | [t, C, h, w]     |         | a Matroska   | pts,        |
     |       |                |                  |         | file         | duration    |
     +-------+----------------+------------------+---------+--------------+-------------+
-    little-endian throughout; sound and sound_times only where the clip had sound
+    little-endian throughout; sound and sound_times only where the clip had sound; C is how many channels were kept, in
+    a file of a nested model perhaps fewer than the model has
 
 The header has room from the start and is filled in last, so nothing is held back in memory and nothing is moved. Any
 safetensors library reads the file. Reading, the tensors may stand in any order, as another library may rewrite it.

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae.errors import IncompatibleError, InputError, IntegrityError
+from edgevae.spec import one_of
 from edgevae.video.clip import Timestamps
 from edgevae.video.container import reason
 from edgevae.video.latents_format import NUMPY, LatentsInfo, unpack_header
@@ -80,16 +81,26 @@ class LatentsReader:
         """Whether the file holds a sound track."""
         return "sound" in self._tensors
 
-    def check_model(self, *, name: str, digest: str) -> None:
+    def check_model(self, *, name: str, digest: str, channels: tuple[int, ...]) -> None:
         """Refuse a model that did not encode these latents.
 
+        Args:
+            name: The model's name.
+            digest: Of its weights and specification.
+            channels: The numbers of latent channels with which it works.
+
         Raises:
-            IncompatibleError: another digest.
+            IncompatibleError: another digest, or another number of channels in the file.
         """
         if digest != self.info.model_digest:
             raise IncompatibleError(
                 f"{self._path}: was encoded by {self.info.bundle!r} (sha256 {self.info.model_digest}), this model is "
                 f"{name!r} (sha256 {digest}); decode with the model that encoded it, or encode the clip again"
+            )
+        if self.shape[1] not in channels:
+            raise IncompatibleError(
+                f"{self._path}: holds {self.shape[1]} latent channels, expected {one_of(channels)} as {name!r} takes; "
+                "encode the clip again"
             )
 
     def chunks(self, *, steps: int) -> Iterator[npt.NDArray[np.float32]]:

@@ -38,18 +38,21 @@ def encode_file(
     clip: Path,
     latents: Path,
     *,
+    channels: int | None = None,
     dtype: LatentsDType = "float16",
     sound: bool = True,
     overwrite: bool = False,
     allow_damaged: bool = False,
     progress: Progress | None = None,
 ) -> ClipResult:
-    """Write the latents of a video or image file.
+    """Write the latents of a video or image file, all channels or the first ones.
 
     Raises:
-        InputError: the clip cannot be read, or the output exists, is the clip or has no folder.
+        InputError: the clip cannot be read, or the output exists, is the clip or has no folder, or the model does not
+            work with so many channels.
     """
     check_output(latents, source=clip, overwrite=overwrite)
+    kept = vae.spec.require_channels(channels)
     began, done = time.perf_counter(), 0
     with (
         open_video(clip, group_frames=vae.chunk_frames, allow_damaged=allow_damaged) as source,
@@ -57,7 +60,7 @@ def encode_file(
         LatentsWriter(latents, _latents_info(vae, source.info), dtype=dtype, sound=track) as writer,
         contextlib.closing(prefetch(source)) as groups,
     ):
-        for coded, pts in encoded(vae, groups, clip=source.info):
+        for coded, pts in encoded(vae, groups, clip=source.info, channels=kept):
             writer.write(coded, pts)
             done += len(pts)
             _tell(progress, done, source.info.expected_frames)
@@ -66,6 +69,7 @@ def encode_file(
         frames=done,
         seconds=time.perf_counter() - began,
         output=latents,
+        latent_channels=kept,
         latents_bytes=writer.latents_bytes,
         notes=(*source.notes, *_sound_notes(track)),
     )
@@ -86,13 +90,13 @@ def decode_file(
 
     Raises:
         InputError: no latents file, an output that cannot be written, or that exists or is the input.
-        IncompatibleError: latents of another bundle, or damaged (IntegrityError).
+        IncompatibleError: latents of another bundle or number of channels, or damaged (IntegrityError).
     """
     check_output(clip, source=latents, overwrite=overwrite)
     began, done = time.perf_counter(), 0
     with LatentsReader(latents) as source:
         info = source.info
-        source.check_model(name=vae.name, digest=vae.model_digest)
+        source.check_model(name=vae.name, digest=vae.model_digest, channels=vae.spec.channels)
         steps = vae.chunk_frames // info.temporal_factor
         with (
             source.sound() if sound else contextlib.nullcontext() as track,
@@ -109,6 +113,7 @@ def decode_file(
         frames=done,
         seconds=time.perf_counter() - began,
         output=clip,
+        latent_channels=source.shape[1],
         latents_bytes=source.latents_bytes,
     )
 
@@ -118,6 +123,7 @@ def reconstruct_file(
     clip: Path,
     output: Path,
     *,
+    channels: int | None = None,
     crf: int | None = None,
     lossless: bool = False,
     sound: bool = True,
@@ -128,9 +134,11 @@ def reconstruct_file(
     """Write what a model keeps of a clip, and measure it; the latents stay in memory, in float32.
 
     Raises:
-        InputError: the clip cannot be read, or the output cannot be written, exists or is the clip.
+        InputError: the clip cannot be read, or the output cannot be written, exists or is the clip, or the model does
+            not work with so many channels.
     """
     check_output(output, source=clip, overwrite=overwrite)
+    kept = vae.spec.require_channels(channels)
     began, done, error = time.perf_counter(), 0, 0
     with (
         open_video(clip, group_frames=vae.chunk_frames, allow_damaged=allow_damaged) as source,
@@ -139,7 +147,7 @@ def reconstruct_file(
         Sink[FrameGroup](lambda group: writer.write(*group)) as sink,
         contextlib.closing(prefetch(source)) as groups,
     ):
-        for group, squared in reconstructed(vae, groups, clip=source.info):
+        for group, squared in reconstructed(vae, groups, clip=source.info, channels=kept):
             sink.put(group)
             error += squared
             done += len(group.pts)
@@ -149,6 +157,7 @@ def reconstruct_file(
         frames=done,
         seconds=time.perf_counter() - began,
         output=output,
+        latent_channels=kept,
         notes=(*source.notes, *_sound_notes(track)),
     )
     return replace(result, psnr_db=peak_signal_to_noise_db(error, values=3 * result.pixels))

@@ -28,6 +28,8 @@ class ClipResult:
     """Wall time of the whole run, without loading the model."""
     output_bytes: int
     """Size of the file that was written."""
+    latent_channels: int
+    """How many channels of the latents were kept; the decoder took the others as 0."""
     latents_bytes: int | None = None
     """Bytes of the latents as stored, without header, timestamps and sound."""
     psnr_db: float | None = None
@@ -43,6 +45,7 @@ class ClipResult:
         frames: int,
         seconds: float,
         output: Path,
+        latent_channels: int,
         latents_bytes: int | None = None,
         notes: tuple[str, ...] = (),
     ) -> ClipResult:
@@ -54,6 +57,7 @@ class ClipResult:
             height_px=clip.height_px,
             seconds=seconds,
             output_bytes=output.stat().st_size,
+            latent_channels=latent_channels,
             latents_bytes=latents_bytes,
             notes=notes,
         )

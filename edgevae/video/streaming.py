@@ -35,11 +35,13 @@ class StreamingVae(Protocol[State]):
     def stream(self, *, height: int, width: int) -> State:
         """Return the state at the first frame."""
 
-    def encode_chunk(self, frames: Frames, state: State) -> tuple[Latents, State]:
-        """Return the latents of at most a chunk of frames, padded to a whole one."""
+    def encode_chunk(
+        self, frames: Frames, state: State, *, channels: int | None = None
+    ) -> tuple[Latents, State]:
+        """Return the latents of at most a chunk of frames, padded to a whole one; all channels, or the first ones."""
 
     def decode_chunk(self, latents: Latents, state: State) -> tuple[Frames, State]:
-        """Return all frames of a chunk of latents; later calls leave them as they are."""
+        """Return all frames of a chunk of latents, of any of the spec's `channels`; later calls leave them alone."""
 
 
 class LatentsGroup(NamedTuple):
@@ -61,12 +63,16 @@ class ReconstructedGroup(NamedTuple):
 
 
 def encoded(
-    vae: StreamingVae[State], groups: Iterable[FrameGroup], *, clip: ClipFormat
+    vae: StreamingVae[State],
+    groups: Iterable[FrameGroup],
+    *,
+    clip: ClipFormat,
+    channels: int | None = None,
 ) -> Generator[LatentsGroup, None, None]:
     """Yield the latents of groups of frames, each a chunk, the last one perhaps shorter."""
     state = vae.stream(height=clip.height_px, width=clip.width_px)
     for frames, pts in groups:
-        latents, state = vae.encode_chunk(frames, state)
+        latents, state = vae.encode_chunk(frames, state, channels=channels)
         yield LatentsGroup(latents, pts)
 
 
@@ -83,12 +89,16 @@ def decoded(
 
 
 def reconstructed(
-    vae: StreamingVae[State], groups: Iterable[FrameGroup], *, clip: ClipFormat
+    vae: StreamingVae[State],
+    groups: Iterable[FrameGroup],
+    *,
+    clip: ClipFormat,
+    channels: int | None = None,
 ) -> Generator[ReconstructedGroup, None, None]:
     """Yield groups of frames, each a chunk, the last one perhaps shorter, encoded and decoded."""
     state = vae.stream(height=clip.height_px, width=clip.width_px)
     for frames, pts in groups:
-        latents, state = vae.encode_chunk(frames, state)
+        latents, state = vae.encode_chunk(frames, state, channels=channels)
         kept, state = vae.decode_chunk(latents, state)
         kept = kept[: len(frames)]
         yield ReconstructedGroup(FrameGroup(kept, pts), squared_error(frames, kept))

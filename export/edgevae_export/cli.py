@@ -108,12 +108,13 @@ def command(
 
 def _table(result: Verification) -> str:
     """Return the comparisons as lines of equal columns."""
-    lines = ["against PyTorch fp32           sample   latents    frames     PSNR"]
+    lines = ["against PyTorch fp32           sample  channels   latents    frames     PSNR"]
     for c in result.comparisons:
         runner = f"{c.runner} {c.precision}"
         psnr = "equal" if c.frames_psnr_dB == float("inf") else f"{c.frames_psnr_dB:.1f} dB"
         lines.append(
-            f"{runner:<30} {c.sample:<7} {c.latents_max_difference:>9.2g} {c.frames_max_levels:>3.0f} levels {psnr:>8}"
+            f"{runner:<30} {c.sample:<7} {c.channels or 'all':>8} {c.latents_max_difference:>9.2g} "
+            f"{c.frames_max_levels:>3.0f} levels {psnr:>8}"
         )
     if result.fp16_peak_activation is not None:
         lines.append(

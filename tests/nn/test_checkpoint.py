@@ -28,6 +28,26 @@ def test_half_a_checkpoint_is_half_as_large_and_loads_as_float32(tiny_checkpoint
         torch.testing.assert_close(again.state_dict()[name], tensor, rtol=5e-4, atol=1e-7)
 
 
+def test_nested_channels_come_back_and_are_none_where_the_config_says_nothing(own_checkpoint):
+    path = own_checkpoint / "config.json"
+    config = json.loads(path.read_text())
+    config.pop("nested_channels", None)
+    path.write_text(json.dumps(config))
+    assert load_checkpoint(own_checkpoint).spec.nested_channels == ()
+    path.write_text(json.dumps({**config, "nested_channels": [1, 3]}))
+    vae = load_checkpoint(own_checkpoint)
+    assert vae.config.nested_channels == (1, 3)
+    assert vae.spec.channels == (1, 3, 4)
+
+
+@pytest.mark.parametrize("wrong", [[0], [4], [2, 1], [1, 1]])
+def test_nested_channels_ascend_from_1_to_below_all(own_checkpoint, wrong):
+    path = own_checkpoint / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "nested_channels": wrong}))
+    with pytest.raises(ConfigError, match=r"nested_channels is .*, expected ascending .* 1 to 3"):
+        load_checkpoint(own_checkpoint)
+
+
 def test_an_unknown_config_key_is_named(own_checkpoint):
     path = own_checkpoint / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "chanels": 3}))

@@ -11,6 +11,7 @@ import pytest
 
 from edgevae.cli import main
 
+CLIP_KEYS = ("width_px", "height_px", "time_base", "rate", "pixel_aspect")
 H264 = {"codec": "libx264", "pixel_format": "yuv420p", "options": {"crf": "20"}}
 
 
@@ -117,6 +118,76 @@ def test_latents_of_another_bundle_are_exit_code_4(
 
     assert result.returncode == 4
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_fewer_channels_are_stored_found_again_and_counted(
+    edgevae, nested_bundle, make_clip, frames
+):
+    make_clip("clip.mkv", frames)
+
+    few = edgevae("encode", nested_bundle, "clip.mkv", "-o", "few", "--channels", "1", "--json")
+    text = edgevae("encode", nested_bundle, "clip.mkv", "-o", "half", "--channels", "2")
+    every = edgevae("encode", nested_bundle, "clip.mkv", "-o", "all", "--json")
+    decoded = edgevae("decode", nested_bundle, "few", "-o", "decoded.mkv", "--lossless", "--json")
+    kept = edgevae(
+        "reconstruct", nested_bundle, "clip.mkv", "-o", "a.mkv", "--channels=1", "--json"
+    )
+
+    assert "(2 channels, " in text.stdout, text.stderr
+    one, four, again, same = (json.loads(r.stdout) for r in (few, every, decoded, kept))
+    assert (one["latent_channels"], four["latent_channels"]) == (1, 4)
+    assert 4 * one["bits_per_pixel"] == four["bits_per_pixel"]
+    assert again["latent_channels"] == same["latent_channels"] == 1
+    assert same["psnr_db"] > 0
+
+
+@pytest.mark.parametrize("words", [["encode"], ["reconstruct", "--lossless"]])
+def test_a_number_of_channels_that_the_model_has_not_is_exit_code_2(
+    edgevae, nested_bundle, make_clip, frames, tmp_path, words
+):
+    make_clip("clip.mkv", frames)
+    before = sorted(tmp_path.iterdir())
+
+    result = edgevae(*words, nested_bundle, "clip.mkv", "-o", "new.mkv", "--channels", "3")
+
+    assert result.returncode == 2
+    assert result.stderr.startswith("edgevae: channels: got 3, expected 1, 2 or 4, ")
+    assert len(result.stderr.splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_latents_of_a_number_of_channels_that_the_model_has_not_are_exit_code_4(
+    edgevae, nested_bundle, make_clip, frames, tmp_path
+):
+    from edgevae.runtime.vae import load
+    from edgevae.video import LatentsInfo, LatentsWriter, open_video
+
+    clip = make_clip("clip.mkv", frames)
+    with load(nested_bundle) as vae, open_video(clip) as source:
+        info = LatentsInfo(
+            **{name: getattr(source.info, name) for name in CLIP_KEYS},
+            bundle=vae.name,
+            model_digest=vae.model_digest,
+            temporal_factor=4,
+            spatial_factor=8,
+        )
+        with LatentsWriter(tmp_path / "three", info) as writer:
+            writer.write(vae.encode(frames)[:, :3], np.arange(12))
+
+    result = edgevae("decode", nested_bundle, "three", "-o", "decoded.mkv")
+
+    assert result.returncode == 4
+    assert "three: holds 3 latent channels, expected 1, 2 or 4" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_info_shows_the_levels_of_a_nested_model(edgevae, nested_bundle, tiny_bundle):
+    text = edgevae("info", nested_bundle).stdout
+
+    assert "-> 4 channels (192:1)\nnested     1 channels (768:1), 2 channels (384:1)\n" in text
+    data = json.loads(edgevae("info", nested_bundle, "--json").stdout)
+    assert (data["format_version"], data["spec"]["nested_channels"]) == (2, [1, 2])
+    assert "nested" not in edgevae("info", tiny_bundle).stdout
 
 
 @pytest.mark.parametrize("name", ["encode", "decode", "reconstruct"])

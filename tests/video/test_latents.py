@@ -231,11 +231,16 @@ def test_what_is_no_latents_file_is_refused(tmp_path, make_clip, frames):
 def test_another_bundle_is_refused_with_both_digests(path):
     _, reader = read(path)
 
-    reader.check_model(name="tiny", digest="ab" * 32)
+    tiny = {"name": "tiny", "digest": "ab" * 32}
+    reader.check_model(**tiny, channels=(4, 16))
+    with pytest.raises(
+        IncompatibleError, match="holds 16 latent channels, expected 4 or 8 as 'tiny' takes"
+    ):
+        reader.check_model(**tiny, channels=(4, 8))
     with pytest.raises(
         IncompatibleError, match=f"'tiny' .sha256 {'ab' * 32}.*'big' .sha256 {'cd' * 32}"
     ):
-        reader.check_model(name="big", digest="cd" * 32)
+        reader.check_model(name="big", digest="cd" * 32, channels=(16,))
 
 
 def test_values_that_float16_cannot_hold_are_refused_and_float32_holds_them(tmp_path, latents):

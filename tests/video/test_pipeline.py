@@ -49,6 +49,43 @@ def test_file_to_file_equals_the_model_on_arrays(
     assert result.psnr_db == pytest.approx(10 * np.log10(255**2 / error))
 
 
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_file_to_file_with_fewer_channels_equals_the_model_on_arrays(
+    nested_bundle, make_clip, make_frames, read, tmp_path, channels
+):
+    frames = make_frames(7, 47, 63)
+    clip, latents = make_clip("clip.mkv", frames), tmp_path / "clip.safetensors"
+
+    with load(nested_bundle) as vae:
+        encoded = encode_file(vae, clip, latents, dtype="float32", channels=channels)
+        decoded = decode_file(vae, latents, tmp_path / "decoded.mkv", lossless=True)
+        kept = reconstruct_file(vae, clip, tmp_path / "kept.mkv", lossless=True, channels=channels)
+        expected = vae.reconstruct(frames, channels=channels)
+        written = vae.encode(frames, channels=channels)
+
+    with LatentsReader(latents) as reader:
+        assert reader.shape == (2, channels, 6, 8)
+        assert np.array_equal(np.concatenate(list(reader.chunks(steps=2))), written)
+    assert np.array_equal(read(tmp_path / "decoded.mkv")[0], expected)
+    assert np.array_equal(read(tmp_path / "kept.mkv")[0], expected)
+    assert encoded.latents_bytes == decoded.latents_bytes == written.nbytes
+    assert {encoded.latent_channels, decoded.latent_channels, kept.latent_channels} == {channels}
+
+
+def test_a_number_of_channels_that_the_model_has_not_leaves_no_file(
+    nested_bundle, make_clip, frames, tmp_path
+):
+    clip = make_clip("clip.mkv", frames)
+
+    with load(nested_bundle) as vae:
+        with pytest.raises(InputError, match="channels: got 3, expected 1, 2 or 4"):
+            encode_file(vae, clip, tmp_path / "clip.safetensors", channels=3)
+        with pytest.raises(InputError, match="channels: got 3, expected 1, 2 or 4"):
+            reconstruct_file(vae, clip, tmp_path / "kept.mkv", channels=3)
+
+    assert [p for p in tmp_path.iterdir() if p.is_file()] == [clip]
+
+
 def test_uneven_timestamps_and_pixel_shape_survive(video_vae, make_clip, frames, read, tmp_path):
     pts = [5, 40, 41, 100, 107, 500, 501, 502, 900, 1000, 2000]
     clip = make_clip("clip.mp4", frames[:11], pts=pts, time_base=Fraction(1, 1000))

@@ -1,0 +1,101 @@
+"""Exporting a nested model: its graphs are those of any other, and checked with every number of channels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import edgevae
+from edgevae.errors import ParityError
+from edgevae.nn import load_checkpoint
+from edgevae_export import nested, verify
+from edgevae_export.export import export_bundle
+from edgevae_export.samples import samples
+
+
+@pytest.fixture
+def nested_checkpoint(own_checkpoint):
+    """A copy of the tiny video model, 4 channels, that claims to work with 1 and 2 of them."""
+    path = own_checkpoint / "config.json"
+    config = json.loads(path.read_text()) | {"nested_channels": [1, 2]}
+    path.write_text(json.dumps(config))
+    return own_checkpoint
+
+
+@pytest.fixture
+def references(nested_checkpoint):
+    """PyTorch's results on noise with 4, 1 and 2 channels, and the network."""
+    vae = load_checkpoint(nested_checkpoint)
+    clips = {"noise": samples(chunk_frames=4)["noise"]}
+    whole = verify.references(vae, clips, chunk_frames=4)
+    return nested.references(vae, whole, chunk_frames=4)["noise"], vae
+
+
+@pytest.mark.slow
+def test_the_decoder_is_verified_with_every_number_of_channels(nested_checkpoint, tmp_path, noise):
+    bundle, result = export_bundle(nested_checkpoint, tmp_path / "out")
+    checked = [(c.runner, c.precision, c.sample, c.channels) for c in result.comparisons]
+    assert len(set(checked)) == len(checked) == 3 * 4 * 3
+    assert {c.channels for c in result.comparisons} == {None, 1, 2}
+    report = json.loads(bundle.read("verification.json"))
+    assert [c["channels"] for c in report["comparisons"][:3]] == [None, 1, 2]
+    assert bundle.manifest.format_version == 2
+    assert bundle.manifest.spec.channels == (1, 2, 4)
+    frames = noise(6, 16, 24, 3)
+    with edgevae.load(tmp_path / "out") as vae:
+        latents = vae.encode(frames, channels=2)
+        assert latents.shape[1] == 2
+        assert vae.decode(latents).shape[1:] == (16, 24, 3)
+
+
+def test_fewer_channels_have_references_of_their_own(references):
+    levels, _ = references
+    assert [r.channels for r in levels] == [None, 1, 2]
+    whole, one, two = levels
+    assert not one.latents[:, 1:].any()
+    assert np.array_equal(two.latents[:, :2], whole.latents[:, :2])
+    assert not np.array_equal(one.frames, two.frames)
+    assert not np.array_equal(two.frames, whole.frames)
+
+
+def test_a_decoder_that_is_off_with_few_channels_only_is_refused(references):
+    levels, vae = references
+    runs = verify.torch_runs(vae, precision="fp32", chunk_frames=4)
+    runs["encoder"] = nested.remembered(runs["encoder"])
+
+    def planted(latents):
+        frames = runs["decoder"](latents)
+        return frames if latents[:, 2:].any() else frames ^ 4
+
+    for reference in levels:
+        options = {"runner": "planted", "precision": "fp32", "sample": "noise"}
+        good = verify.compare(reference, runs, **options)
+        verify.check(good, verify.Gates())
+        assert good.latents_max_difference == good.frames_max_levels == 0
+        off = verify.compare(reference, {**runs, "decoder": planted}, **options)
+        if reference.channels is None:
+            verify.check(off, verify.Gates())
+            continue
+        message = f"planted fp32 on noise frames with {reference.channels} channels: frames differ"
+        with pytest.raises(ParityError, match=message):
+            verify.check(off, verify.Gates())
+
+
+def test_an_encoder_runs_once_for_all_numbers_of_channels(references):
+    (reference, *_), _ = references
+    seen = []
+    run = nested.remembered(lambda data: seen.append(1) or data + 1)
+    other = reference.clip.copy()
+    assert np.array_equal(run(reference.clip), run(reference.clip))
+    assert len(seen) == 1
+    assert np.array_equal(run(other), other + 1)
+    assert len(seen) == 2
+
+
+def test_a_model_that_is_not_nested_is_compared_once(references):
+    (whole, *_), vae = references
+    vae.config = replace(vae.config, nested_channels=())
+    assert nested.references(vae, {"noise": whole}, chunk_frames=4) == {"noise": (whole,)}
