@@ -45,6 +45,12 @@ _FOLDER = click.Path(path_type=Path)
 @click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]), help="Arithmetic; bf16 pays on a GPU."
 )
+@click.option(
+    "--adversarial",
+    is_flag=True,
+    default=None,
+    help="Train against a discriminator too: sharper, with less PSNR.",
+)
 @click.option("--seed", type=int, help="Decides weights, samples and noise.")
 @click.option("--cache-mib", type=int, help="Memory for decoded frames.")
 @click.option("--max-minutes", type=float, help="Stop cleanly after this time; --resume continues.")

@@ -11,6 +11,7 @@ from typing import Literal
 
 from edgevae.errors import ConfigError, InputError
 from edgevae.nn.config import SPATIAL_FACTOR, Kind, VaeConfig, preset
+from edgevae.nn.perceptual import MIN_PX
 from edgevae.nn.similarity import WINDOW_PX
 from edgevae.strict import from_dict, to_dict
 
@@ -89,6 +90,25 @@ class TrainConfig:
     """Weight of the squared excess of activations over `activation_limit`: FP16 stays exact, and far from overflow."""
     activation_limit: float = 32.0
     """Size of an activation from which it is penalised."""
+    perceptual_weight: float = 0.0
+    """Weight of LPIPS on judged frames; needs `perceptual_network`."""
+    perceptual_network: str | None = None
+    """A safetensors file with the weights of LPIPS, which edgevae does not have (docs/training.md)."""
+    judged_frames: int = 4
+    """Frames of each clip that LPIPS and the frame discriminator see, chosen anew for every clip."""
+
+    adversarial: bool = False
+    """Train against a discriminator on frames and, for video, on clips: sharper, with less PSNR."""
+    adversarial_start: int = 2000
+    """Step from which the discriminator is there; better late, when what is left to tell apart is texture."""
+    adversarial_warmup_steps: int = 200
+    """Steps from there over which its weight rises from 0, while it learns what to look for."""
+    adversarial_weight: float = 0.5
+    """Its gradient at the decoder's last layer, as a share of that of all other losses."""
+    discriminator_rate: float = 0.5
+    """Factor on the learning rate for the discriminator."""
+    discriminator_channels: int = 32
+    """Channels of its first convolution; the deepest ones have four times as many."""
     kl_weight: float = 1e-5
     """Weight of the mean KL divergence of a latent value, in nats."""
     kl_warmup_steps: int = 500
@@ -167,6 +187,24 @@ class TrainConfig:
             + self.ms_ssim_weight
         )
         self._check("charbonnier_weight", weights > 0, "at least one reconstruction weight above 0")
+        self._check_judges()
+
+    def _check_judges(self) -> None:
+        if self.adversarial:
+            self._check(
+                "adversarial_start",
+                0 <= self.adversarial_start < self.steps,
+                f"a step of the run, which has {self.steps}",
+            )
+        if not self.perceptual_weight:
+            return
+        if self.perceptual_network is None:
+            raise ConfigError(
+                f"train config: perceptual_weight is {self.perceptual_weight} without a perceptual_network, expected a "
+                "safetensors file with the weights of LPIPS, which edgevae does not have; docs/training.md says "
+                "how to make it"
+            )
+        self._check("crop_px", self.crop_px >= MIN_PX, f"at least {MIN_PX} for LPIPS")
 
     def _check(self, name: str, good: bool, expected: str) -> None:
         if not good:
@@ -176,6 +214,17 @@ class TrainConfig:
     def vae_config(self) -> VaeConfig:
         """The network that is trained."""
         return self.model or preset(self.preset, kind=self.kind)
+
+    def adversarial_weight_at(self, step: int) -> float:
+        """Return the weight of the adversary at a step, before it is adapted to the gradients."""
+        since = step + 1 - self.adversarial_start
+        return self.adversarial_weight * min(1.0, since / max(1, self.adversarial_warmup_steps))
+
+    def is_judged_by_psnr_at(self, step: int) -> bool:
+        """Return whether the best PSNR tells the best weights: not with a judge that gives PSNR away for looks."""
+        return not self.perceptual_weight and not (
+            self.adversarial and step > self.adversarial_start
+        )
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0: a linear rise, then half a cosine."""
@@ -193,6 +242,8 @@ class TrainConfig:
 _AT_LEAST_1 = (
     "batch_clips",
     "cache_mib",
+    "discriminator_channels",
+    "judged_frames",
     "refresh_clips",
     "save_every_steps",
     "steps",
@@ -214,6 +265,11 @@ _NOT_NEGATIVE = (
     "ms_ssim_weight",
     "ssim_frames",
     "activation_weight",
+    "perceptual_weight",
+    "adversarial_start",
+    "adversarial_warmup_steps",
+    "adversarial_weight",
+    "discriminator_rate",
     "kl_weight",
     "kl_warmup_steps",
     "patience",

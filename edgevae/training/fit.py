@@ -7,9 +7,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from edgevae.errors import InputError
 from edgevae.nn.checkpoint import load_checkpoint, save_checkpoint
 from edgevae.training.config import TrainConfig
 from edgevae.training.data import TrainData, open_data
+from edgevae.training.judges import network_digest
 from edgevae.training.launches import write_launch
 from edgevae.training.listing import check_unchanged, media_digests
 from edgevae.training.loop import Launch, Session, run_steps, say
@@ -55,13 +57,14 @@ def start(
             if processes.first:
                 folder.refuse_existing()
                 begun = load_checkpoint(weights) if weights else None
+            network = network_digest(config)
             opened = open_data(data, val, config)
         model = processes.from_first(begun.config if begun else None)
         if model is not None:
             config = replace(config, model=replace(model, latent_mean=None, latent_std=None))
         with processes.agreeing():
             if processes.first:
-                folder.create(config, _run_data(data, val, opened))
+                folder.create(config, _run_data(data, val, opened, network))
                 if begun is not None:
                     save_checkpoint(begun, folder.start)
                 stack.enter_context(folder.locked())
@@ -94,6 +97,11 @@ def resume(run: Path, *, session: Session | None = None) -> Path:
             processes.share(config)
             opened = open_data(known.data, known.val, config)
             check_unchanged(run, known, opened, processes)
+            if network_digest(config) != known.perceptual_sha256:
+                raise InputError(
+                    f"{config.perceptual_network}: not the LPIPS weights that {run} began with; restore them or start "
+                    "a new run"
+                )
         launch = Launch(folder=folder, config=config, data=opened, processes=processes, state=state)
         return _train(launch, session or Session())
 
@@ -137,13 +145,14 @@ def _start_once(module: VaeTraining, launch: Launch) -> None:
     module.restart_average()
 
 
-def _run_data(data: str, val: str | None, opened: TrainData) -> RunData:
+def _run_data(data: str, val: str | None, opened: TrainData, network: str | None) -> RunData:
     return RunData(
         data=_absolute(data),
         val=_absolute(val) if val else None,
         files=opened.files,
         sha256=media_digests(opened.media),
         val_sha256=media_digests(opened.val_media),
+        perceptual_sha256=network,
     )
 
 

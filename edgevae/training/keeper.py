@@ -20,7 +20,7 @@ from edgevae.errors import EdgeVaeError
 from edgevae.nn.checkpoint import save_checkpoint
 from edgevae.training.module import VaeTraining
 from edgevae.training.processes import Processes
-from edgevae.training.record import Metrics
+from edgevae.training.record import FIGURES, Metrics
 from edgevae.training.run import RunFolder
 from edgevae.training.state import TrainState, save_state
 from edgevae.training.throughput import Throughput
@@ -71,7 +71,8 @@ class Keeper(Callback):
         training = training_of(module)
         config, step = training.train_config, training.step
         assert isinstance(outputs, Mapping), "our step returns a dictionary"
-        self.unread.append(torch.stack([outputs["loss"].float(), outputs["psnr_db"].float()]))
+        absent = torch.full_like(outputs["psnr_db"], math.nan)
+        self.unread.append(torch.stack([outputs.get(name, absent).float() for name in FIGURES]))
         lined = step % self.metrics.every_steps == 0
         validated = step % config.val_every_steps == 0 or step == config.steps
         saved = step % config.save_every_steps == 0
@@ -94,8 +95,10 @@ class Keeper(Callback):
             f"step {training.step}: val PSNR {self.last_psnr_db:.3f} dB (worst {worst:.2f})",
             file=sys.stderr,
         )
-        if self.last_psnr_db > self.best_psnr_db:
-            self.best_psnr_db, self.stale_validations = self.last_psnr_db, 0
+        better = self.last_psnr_db > self.best_psnr_db
+        if better or not training.train_config.is_judged_by_psnr_at(training.step):
+            self.best_psnr_db = max(self.best_psnr_db, self.last_psnr_db)
+            self.stale_validations = 0
             if self.processes.first:
                 save_checkpoint(training.average, self.folder.checkpoint)
         else:
@@ -104,21 +107,21 @@ class Keeper(Callback):
             self._save(training)
 
     def _read(self, step: int) -> None:
-        """Fetch loss and PSNR of the last steps from the device, which the host waits for only here.
+        """Fetch the figures of the last steps from the device, which the host waits for only here.
 
         Raises:
             EdgeVaeError: a loss is not finite; before anything of it is saved.
         """
-        mine = torch.stack(self.unread).cpu().double()  # [steps, 2]
+        mine = torch.stack(self.unread).cpu().double()  # [steps, figures]
         self.unread = []
         self.throughput.settle()
         means = self.processes.gather(mine).mean(0)
-        for i, (loss, psnr) in enumerate(means.tolist(), start=step - len(means) + 1):
-            if not math.isfinite(loss):
-                said = f"step {i}: the loss is {loss}, expected a finite number; lower the learning rate"
+        for i, figures in enumerate(means.tolist(), start=step - len(means) + 1):
+            if not math.isfinite(figures[0]):
+                said = f"step {i}: the loss is {figures[0]}, expected a finite number; lower the learning rate"
                 with self.processes.agreeing():
                     raise EdgeVaeError(said)
-            self.since_line.append((loss, psnr))
+            self.since_line.append(tuple(figures))
 
     def _write_line(self, trainer: Trainer, step: int, *, learning_rate: float) -> None:
         speed = self.throughput.take()
@@ -141,6 +144,7 @@ class Keeper(Callback):
             stale_validations=self.stale_validations,
             since_line=self.since_line,
             processes=self.processes.world,
+            discriminator_optimizer=training.judges.optimizer_state(),
         )
         save_state(state, self.folder.path)
 

@@ -12,9 +12,11 @@ from edgevae.nn.checkpoint import build
 from edgevae.nn.losses import boundary_flicker, charbonnier, frame_difference, log_error, psnr_db
 from edgevae.nn.similarity import ms_ssim, ssim
 from edgevae.nn.vae import Vae
+from edgevae.training.adversarial import last_layer
 from edgevae.training.config import TrainConfig
 from edgevae.training.draws import kept_channels, latent_noise
 from edgevae.training.headroom import Headroom
+from edgevae.training.judges import Judges
 from edgevae.training.processes import Processes
 from edgevae.training.state import TrainState
 
@@ -49,6 +51,7 @@ class VaeTraining(lightning.LightningModule):
         # channels_last is 1.6 times faster on a CPU and no slower on a GPU.
         self.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
         self.average: Vae = copy.deepcopy(self.vae).requires_grad_(False)
+        self.judges = Judges(config, self.processes, state)
         self._optimizer_state = state.optimizer if state else None
         if state:
             self.load_state_dict(state.module)
@@ -65,6 +68,7 @@ class VaeTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW with two groups: the networks, and the linear patch maps at their own rate."""
+        self.judges.begin()
         fitted = [p for name, p in self.vae.named_parameters() if name.split(".")[1] in _FITTED]
         ids = {id(p) for p in fitted}
         networks = [p for p in self.vae.parameters() if id(p) not in ids]
@@ -81,20 +85,26 @@ class VaeTraining(lightning.LightningModule):
         return optimizer
 
     def training_step(self, batch: Tensor, _index: int) -> dict[str, Tensor]:
-        """Return loss and PSNR of a batch of uint8 clips `[B, T, 3, H, W]`."""
+        """Return loss, PSNR and the judges' figures of a batch of uint8 clips `[B, T, 3, H, W]`."""
         step, config = self.step, self.train_config
         self._set_learning_rate(step)
         clips = to_unit_range(batch)
         noise, kept = self._draws(step, clips)
         with Headroom(self.vae, limit=config.activation_limit) as headroom:
             reconstruction, posterior = self.vae(clips, noise, kept)
-        loss = reconstruction_loss(reconstruction, clips, config, step=step)
+        loss, figures = self.judges(
+            reconstruction_loss(reconstruction, clips, config, step=step),
+            reconstruction,
+            clips,
+            step=step,
+            last_layer=last_layer(self.vae),
+        )
         loss = loss + config.kl_weight_at(step) * posterior.kl().float().mean()
         if config.activation_weight:
             loss = loss + config.activation_weight * headroom.penalty()
         with torch.no_grad():
             psnr = psnr_db(reconstruction, clips).mean()
-        return {"loss": loss, "psnr_db": psnr}
+        return {"loss": loss, "psnr_db": psnr, **figures}
 
     def _draws(self, step: int, clips: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the noise of this process's clips, and which channels of their latents the decoder sees."""

@@ -79,6 +79,15 @@ class Processes:
         dist.all_gather(gathered, values.contiguous(), group=self.group)
         return torch.stack(gathered)
 
+    def average(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Return the means over the processes of tensors on their devices, in fp32; all must ask, with equal shapes."""
+        if self.world == 1:
+            return tensors
+        flat = torch.cat([t.float().flatten() for t in tensors])
+        dist.all_reduce(flat)  # over the main group, as Lightning's own averages
+        parts = torch.split(flat / self.world, [t.numel() for t in tensors])
+        return [part.view(t.shape) for part, t in zip(parts, tensors, strict=True)]
+
     def from_first(self, value: T) -> T:
         """Return what the first process has; all must ask."""
         if self.world == 1:

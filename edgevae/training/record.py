@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import math
 from pathlib import Path
 
 from edgevae.files import write_atomically
+
+FIGURES = (
+    "loss",
+    "psnr_db",
+    "perceptual_loss",
+    "adversarial_loss",
+    "adversarial_weight",
+    "discriminator_loss",
+    "discriminator_accuracy",
+)
+"""What each step gives; NaN where a run, or a step of it, has no such thing."""
 
 COLUMNS = (
     "step",
@@ -17,6 +30,7 @@ COLUMNS = (
     "gpu_busy_share",
     "val_psnr_db",
     "val_worst_psnr_db",
+    *FIGURES[2:],
 )
 
 
@@ -41,14 +55,19 @@ class Metrics:
     def add_steps(
         self,
         step: int,
-        numbers: list[tuple[float, float]],
+        numbers: list[tuple[float, ...]],
         *,
         learning_rate: float,
         speed: dict[str, float],
     ) -> dict[str, float]:
-        """Take loss and PSNR of all steps up to `step` since the last line; return the line that was written."""
-        means = [sum(column) / len(numbers) for column in zip(*numbers, strict=True)]
-        row = {"step": step, "loss": means[0], "psnr_db": means[1], "learning_rate": learning_rate}
+        """Take the `FIGURES` of all steps up to `step` since the last line; return the line that was written."""
+        row = {"step": step, "learning_rate": learning_rate}
+        # Steps of a state that was saved by an earlier version have the first two figures only.
+        columns = itertools.zip_longest(*numbers, fillvalue=math.nan)
+        for name, column in zip(FIGURES, columns, strict=False):
+            known = [value for value in column if not math.isnan(value)]
+            if known:
+                row[name] = sum(known) / len(known)
         return self._append(row | speed)
 
     def add_validation(

@@ -37,6 +37,8 @@ class RunData:
     """Of every file. Runs begun before it was noted have none."""
     val_sha256: dict[str, str] = field(default_factory=dict)
     """Of every file of the folder of validation data, where one was given."""
+    perceptual_sha256: str | None = None
+    """Of the weights of LPIPS, where the run has such a loss."""
 
 
 @dataclass(frozen=True)

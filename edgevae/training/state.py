@@ -13,8 +13,8 @@ from edgevae.errors import IncompatibleError, InputError, IntegrityError
 from edgevae.files import atomic_file
 
 STATE = "state.ckpt"
-_VERSION = 2
-"""2 added what is below `stale_validations`; states of version 1 are read too."""
+_VERSION = 3
+"""2 added `since_line` and `processes`, 3 the discriminator; earlier states are read too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +31,12 @@ class TrainState:
     """Best validation so far."""
     stale_validations: int
     """Validations since then."""
-    since_line: list[tuple[float, float]] = field(default_factory=list)
-    """Loss and PSNR of the steps since the last line of the log."""
+    since_line: list[tuple[float, ...]] = field(default_factory=list)
+    """Figures of the steps since the last line of the log (`edgevae.training.record.FIGURES`)."""
     processes: int = 1
     """How many processes the run had; with as many it continues to the bit."""
+    discriminator_optimizer: dict[str, Any] | None = None  # Any: as above
+    """AdamW's state for the discriminator, whose weights are in `module`; None for a run without one."""
 
 
 def save_state(state: TrainState, run: Path) -> None:
@@ -60,7 +62,7 @@ def load_state(run: Path) -> TrainState:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise IntegrityError(f"{path}: damaged ({reason}); start the run again") from error
     version = data.pop("version", None) if isinstance(data, dict) else None
-    if version not in (1, _VERSION):
+    if version not in range(1, _VERSION + 1):
         raise IncompatibleError(
             f"{path}: state version {version}, expected {_VERSION}; start the run again"
         )

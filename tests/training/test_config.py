@@ -37,6 +37,19 @@ def test_a_recipe_may_leave_out_what_has_a_default(tmp_path):
         ({"ema_decay": 1.0}, "ema_decay is 1.0, expected a number from 0 to below 1"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0, expected a number above 0"),
         ({"kl_weight": -1.0}, "kl_weight is -1.0, expected a finite number of at least 0"),
+        ({"judged_frames": 0}, "judged_frames is 0, expected at least 1"),
+        (
+            {"adversarial": True, "adversarial_start": 4000},
+            "adversarial_start is 4000, expected a step of the run, which has 4000",
+        ),
+        (
+            {"perceptual_weight": 0.1},
+            "without a perceptual_network, expected a safetensors file with the weights of LPIPS",
+        ),
+        (
+            {"perceptual_weight": 0.1, "perceptual_network": "lpips.safetensors", "crop_px": 24},
+            "crop_px is 24, expected at least 32 for LPIPS",
+        ),
         ({"precision": "fp16"}, "precision: got 'fp16', expected one of 'fp32', 'bf16'"),
         ({"preset": "huge"}, "preset: got 'huge', expected one of xs, s, m"),
         (

@@ -68,7 +68,18 @@ def curve(run):
 
 def test_a_run_killed_at_random_moments_has_the_curve_of_one_without_a_stop(tiny_run, tmp_path):
     steps = STEPS_PER_KILL * (KILLS + 1)
-    config = replace(tiny_run, steps=steps, save_every_steps=7, val_every_steps=40)
+    # The discriminator comes in the middle: kills before and after.
+    config = replace(
+        tiny_run,
+        steps=steps,
+        save_every_steps=7,
+        val_every_steps=40,
+        adversarial=True,
+        adversarial_start=steps // 3,
+        adversarial_warmup_steps=20,
+        discriminator_channels=4,
+        judged_frames=2,
+    )
     fit.start(config, "moving-digits", run=tmp_path / "straight")
 
     recipe, run = tmp_path / "recipe.json", tmp_path / "killed"
@@ -88,6 +99,7 @@ def test_a_run_killed_at_random_moments_has_the_curve_of_one_without_a_stop(tiny
     assert reached[-1] > 0, "no kill came late enough to test anything"
     assert curve(run) == curve(tmp_path / "straight")
     ended, straight = (load_state(path) for path in (run, tmp_path / "straight"))
+    assert any(name.startswith("judges.") for name in straight.module)
     assert [
         name
         for name in straight.module

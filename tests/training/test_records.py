@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -68,7 +69,7 @@ def test_a_run_that_was_begun_before_digests_and_speed_were_noted_continues(
     fit.start(tiny_run, str(video_folder), run=run, session=ONE_STEP)
     data = json.loads((run / "data.json").read_text())
     (run / "data.json").write_text(json.dumps({k: data[k] for k in ("data", "val", "files")}))
-    new = ("since_line", "processes")
+    new = ("since_line", "processes", "discriminator_optimizer")
     old = {k: v for k, v in vars(load_state(run)).items() if k not in new}
     torch.save({"version": 1, **old}, run / "state.ckpt")
     (run / "metrics.csv").write_text(
@@ -93,9 +94,27 @@ def test_lines_beyond_the_state_and_lines_cut_short_are_dropped(tmp_path):
     Metrics(file, first_step=30)
     assert file.read_text().splitlines() == [
         ",".join(COLUMNS),
-        "0,,,,,,,10,9",
-        "25,1.5,21,0.1,100,0.25,,,",
+        "0,,,,,,,10,9,,,,,",
+        "25,1.5,21,0.1,100,0.25,,,,,,,,",
     ]
+
+
+def test_a_figure_that_some_steps_lack_is_the_mean_of_the_others(tmp_path):
+    absent = math.nan
+    first = (1.0, 20.0)  # as earlier versions saved it
+    numbers = [first, (2.0, 22.0, absent, absent, absent, absent, absent)]
+    numbers.append((3.0, 24.0, absent, -0.5, 2.0, 1.0, 0.75))
+    row = Metrics(tmp_path / "metrics.csv").add_steps(25, numbers, learning_rate=0.1, speed={})
+    assert row == {
+        "step": 25,
+        "learning_rate": 0.1,
+        "loss": 2.0,
+        "psnr_db": 22.0,
+        "adversarial_loss": -0.5,
+        "adversarial_weight": 2.0,
+        "discriminator_loss": 1.0,
+        "discriminator_accuracy": 0.75,
+    }
 
 
 def test_the_log_has_frames_per_second_and_the_wait_for_data_but_not_the_validations(

@@ -77,6 +77,7 @@ def test_a_run_leaves_a_checkpoint_with_measured_latents_and_all_its_records(str
         "files": {},
         "sha256": {},
         "val_sha256": {},
+        "perceptual_sha256": None,
     }
     assert validated_steps(run) == [0, 5, 10, 12]
     assert sorted(p.name for p in (run / "samples").iterdir()) == [
@@ -280,7 +281,7 @@ def test_a_folder_that_is_no_run_and_a_damaged_state_are_refused(straight, tiny_
     with pytest.raises(IntegrityError, match=r"state\.ckpt: damaged"):
         load_state(tmp_path)
     torch.save({"version": 99}, tmp_path / "state.ckpt")
-    with pytest.raises(IncompatibleError, match="state version 99, expected 2"):
+    with pytest.raises(IncompatibleError, match="state version 99, expected 3"):
         load_state(tmp_path)
 
 

@@ -115,6 +115,30 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_clips(straight, conf
         assert largest_difference(runs / "other", two) < TOLERANCE
 
 
+def test_two_processes_have_the_adversary_of_one(config, runs, tmp_path):
+    config = replace(
+        config,
+        steps=9,
+        val_every_steps=9,
+        adversarial=True,
+        adversarial_start=2,
+        adversarial_warmup_steps=2,
+        discriminator_channels=4,
+        judged_frames=2,
+    )
+    recipe, two = tmp_path / "recipe.json", runs / "adversarial_2"
+    recipe.write_bytes(config_json(config))
+    fit.start(config, "moving-digits", run=runs / "adversarial_1")
+    finished(torchrun(2, "moving-digits", "-o", two, "--config", recipe))
+    # Weights, averages and the discriminator's own.
+    assert any(name.startswith("judges.") for name in load_state(two).module)
+    assert largest_difference(runs / "adversarial_1", two) < TOLERANCE
+    figures = [
+        torch.tensor(load_state(run).since_line)[-1] for run in (runs / "adversarial_1", two)
+    ]
+    assert torch.allclose(*figures, atol=TOLERANCE, rtol=1e-5, equal_nan=True)
+
+
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_stopped_and_resumed_end_with_the_same_bits(straight, recipe, runs, processes):
     run = runs / f"stopped_{processes}"

@@ -1,5 +1,7 @@
 """`edgevae train` as a user types it."""
 
+from dataclasses import replace
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -42,6 +44,14 @@ def test_a_run_stopped_by_time_is_continued(tiny_run, tmp_path):
     assert "step 12: val PSNR" in resumed.stderr
 
 
+def test_an_adversary_is_one_option(tiny_run, tmp_path):
+    recipe, folder = tmp_path / "recipe.json", tmp_path / "run"
+    short = replace(tiny_run, steps=2, adversarial_start=1, discriminator_channels=4)
+    recipe.write_bytes(config_json(short))
+    run("moving-digits", "-o", folder, "--config", recipe, "--adversarial")
+    assert load_train_config(folder / "train.json") == replace(short, adversarial=True)
+
+
 def test_help_has_an_example_and_every_option_a_line():
     text = run("--help").output
     assert "Example:" in text
@@ -53,6 +63,11 @@ def test_help_has_an_example_and_every_option_a_line():
     [
         (["moving-digits"], "expected DATA and -o RUN, or --resume RUN"),
         (["--resume", "runs/a", "--steps", "5"], "leave out --steps"),
+        (["--resume", "runs/a", "--adversarial"], "leave out --adversarial"),
+        (
+            ["moving-digits", "-o", "run", "--adversarial", "--steps", "500"],
+            "adversarial_start is 2000, expected a step of the run, which has 500",
+        ),
         (["moving-digits", "--resume", "runs/a"], "leave out DATA"),
         (["--resume", "runs/a", "--from", "edgevae-video-xs"], "leave out --from"),
         (
