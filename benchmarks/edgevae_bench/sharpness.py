@@ -58,7 +58,8 @@ def band_powers(frames: Frames) -> Powers:
         # Half of the plane is kept: each column but the first, and the last of an even width, stands for two.
         power[:, 1 : (w + 1) // 2] *= 2.0
         total += np.bincount(octaves, weights=power.ravel(), minlength=len(BANDS) + 1)[1:]
-    return total / (h * w)
+    mean: Powers = total / (h * w)
+    return mean
 
 
 def sharpness_db(reference: Powers, other: Powers) -> tuple[float | None, ...]:

@@ -137,7 +137,8 @@ def gradient_ratio(
         torch.autograd.grad(term, last_layer, retain_graph=True)[0] for term in (loss, adversarial)
     ]
     ours, theirs = (g.float().norm() for g in processes.average(gradients))
-    return (ours / (theirs + _EPSILON)).clamp(max=_LARGEST_RATIO).detach()
+    ratio: Tensor = (ours / (theirs + _EPSILON)).clamp(max=_LARGEST_RATIO)
+    return ratio.detach()
 
 
 def last_layer(vae: Vae) -> Tensor:

@@ -105,9 +105,9 @@ class TrainConfig:
     """Steps from there over which its weight rises from 0, while it learns what to look for."""
     adversarial_weight: float = 0.5
     """Its gradient at the decoder's last layer, as a share of that of all other losses."""
-    discriminator_rate: float = 0.5
+    discriminator_rate: float = 1.0
     """Factor on the learning rate for the discriminator."""
-    discriminator_channels: int = 32
+    discriminator_channels: int = 16
     """Channels of its first convolution; the deepest ones have four times as many."""
     kl_weight: float = 1e-5
     """Weight of the mean KL divergence of a latent value, in nats."""

@@ -10,6 +10,7 @@ from edgevae.nn.discriminator import (
     as_changes,
     discriminator_loss,
     generator_loss,
+    with_details,
 )
 
 CHOSEN = torch.tensor([[0, 3], [1, 2]])
@@ -103,3 +104,13 @@ def test_accuracy_is_the_share_of_right_signs():
     real, made = [torch.tensor([1.0, 2.0, -1.0, 3.0])], [torch.tensor([-1.0, -2.0, 1.0, 1.0])]
     assert accuracy(real, made).item() == pytest.approx(5 / 8)
     assert accuracy(made, real).item() == pytest.approx(3 / 8)
+
+
+def test_the_details_keep_everything_and_a_flat_picture_has_none(clips):
+    pictures = clips.flatten(0, 1)
+    mean, *details = with_details(pictures).chunk(4, 1)
+    across, down, diagonal = (d / 8.0 for d in details)
+    assert torch.allclose(mean + across + down + diagonal, pictures[..., ::2, ::2], atol=1e-6)
+    assert torch.allclose(mean - across - down + diagonal, pictures[..., 1::2, 1::2], atol=1e-6)
+    flat = pictures[..., :1, :1].expand_as(pictures)
+    assert with_details(flat)[:, 3:].abs().max() == 0

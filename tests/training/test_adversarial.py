@@ -147,7 +147,7 @@ def test_a_discriminator_learns_to_tell_blur_from_what_is_sharp(config, clips):
         adversary.learn(blurred, clips, chosen=judged_frames(config, range(2)), step=5)
         for _ in range(40)
     ]
-    assert figures[0]["discriminator_loss"].item() == pytest.approx(1.0, abs=0.1)
+    assert figures[0]["discriminator_loss"].item() == pytest.approx(1.0, abs=0.2)
     assert figures[-1]["discriminator_loss"] < 0.5
     assert figures[-1]["discriminator_accuracy"] > 0.9
 

@@ -65,7 +65,7 @@ def test_a_run_is_not_continued_on_other_weights(config, network, tmp_path):
     held = bytearray(network.read_bytes())
     held[-1] ^= 1
     network.write_bytes(held)
-    with pytest.raises(InputError, match="not the LPIPS weights that .*run began with"):
+    with pytest.raises(InputError, match=r"not the LPIPS weights that .*run began with"):
         fit.resume(run)
 
 
