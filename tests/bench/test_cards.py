@@ -195,5 +195,5 @@ def test_a_cell_shows_its_frame_and_a_shorter_clip_its_last(tmp_path):
     grid = Grid([Cell(clip="a", frame=1, corner_px=(0, 0)), Cell(clip="a.mp4", frame=99)])
     for first in (0, 4):
         grid.see("folder/a.mp4", first, frames[first : first + 4], frames[first : first + 4])
-    assert [shown.index for shown in grid.shown] == [1, 5]
+    assert [shown.label for shown in grid.shown] == ["a, frame 1", "a, frame 5"]
     assert [int(shown.source[0, 0, 0]) for shown in grid.shown] == [1, 5]

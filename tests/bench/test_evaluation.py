@@ -16,12 +16,14 @@ from PIL import Image
 
 import edgevae
 import edgevae.cli
-from edgevae.errors import IncompatibleError, InputError, ParityError
+from edgevae.errors import EdgeVaeError, IncompatibleError, InputError, ParityError
 from edgevae.frames import psnr_dB
+from edgevae_bench.evaluation.codec import encode, score_clip
 from edgevae_bench.evaluation.plan import Plan
 from edgevae_bench.evaluation.protocol import Protocol, chunks_of
 from edgevae_bench.evaluation.result import MODEL, X264_RAW, read_json
 from edgevae_bench.evaluation.run import command_line, evaluate
+from edgevae_bench.evaluation.variants import AlteredLatents
 
 ASSETS = Path(__file__).parents[1] / "assets"
 BUNDLE, IMAGE_BUNDLE = ASSETS / "tiny-video.bundle", ASSETS / "tiny-image.bundle"
@@ -97,6 +99,15 @@ def test_weights_of_another_model_are_refused(video):
     pytest.importorskip("torch")
     with pytest.raises(IncompatibleError, match="weights have sha256"):
         evaluate(plan(video, half=True, checkpoint=ASSETS / "tiny-image.checkpoint"))
+
+
+def test_latents_that_are_not_finite_end_the_evaluation(frames):
+    with edgevae.load(BUNDLE) as vae:
+        broken = {"broken": AlteredLatents(vae, lambda latents: latents * np.float32("nan"))}
+        with pytest.raises(EdgeVaeError, match="broken: .* latents of a chunk are NaN"):
+            score_clip(broken, [frames[:4]], workers=1, on_chunk=lambda source, made: None)
+        with pytest.raises(EdgeVaeError, match="latents of a chunk are NaN"):
+            encode(broken["broken"], [frames[:4]])
 
 
 def test_an_image_model_has_no_chunk_boundaries(video):

@@ -67,11 +67,19 @@ def command(
 
 def _require_places(json_file: Path | None, markdown: Path | None, grid: Path | None) -> None:
     """Refuse before the measuring, not after it, a file that could not be written."""
-    from edgevae_bench.cli import require_place
-
-    require_place(json_file, "--json", suffix=".json")
-    require_place(markdown, "--markdown", suffix=".md")
-    require_place(grid, "--grid", suffix=".png")
+    for path, option, suffix in (
+        (json_file, "--json", ".json"),
+        (markdown, "--markdown", ".md"),
+        (grid, "--grid", ".png"),
+    ):
+        if path is None:
+            continue
+        if path.suffix.lower() != suffix:
+            raise InputError(f"{option}: got {path}, expected a file that ends in {suffix}")
+        if not path.absolute().parent.is_dir():
+            raise InputError(
+                f"{option}: cannot write {path}; expected a file in a folder that exists"
+            )
 
 
 def _write(found: Evaluation, json_file: Path | None, markdown: Path | None) -> None:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from edgevae.errors import InputError
 from edgevae.files import atomic_file
 from edgevae.frames import Frames, psnr_dB
-from edgevae_bench.comparison import Shown
-from edgevae_bench.picture import compose
+from edgevae_bench.picture import AMPLIFY, amplified_difference
 
 PANEL_PX = (216, 288)
 """(H, W) of a panel."""
@@ -26,6 +26,10 @@ PANEL_PX = (216, 288)
 DEFAULT_FRAME = 8
 """The frame that is shown where none is asked for."""
 
+MARGIN_PX, LABEL_PX = 8, 20
+"""Around the panels, and above each."""
+
+_BACKGROUND, _INK = (24, 24, 24), (235, 235, 235)
 _CELL = re.compile(r"(?P<clip>[^:]+)(:(?P<frame>\d+)(:(?P<left>\d+),(?P<top>\d+))?)?")
 
 
@@ -39,6 +43,20 @@ class Cell:
     """Its index; a shorter clip shows its last one."""
     corner_px: tuple[int, int] | None = None
     """(left, top) of what is cut out; None for where the source has most detail."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row with its pictures."""
+
+    label: str
+    """Which clip and frame."""
+    psnr_db: float
+    """Of the whole frame; infinite where it is equal."""
+    source: Frames
+    """Panel `[H, W, 3]`."""
+    reconstruction: Frames
+    """Panel of the same size."""
 
 
 class Grid:
@@ -66,7 +84,7 @@ class Grid:
 
     def write(self, path: Path, *, model: str) -> None:
         """Write the grid as PNG; the file is whole or absent."""
-        image = compose(self.shown, subject=model)
+        image = _compose(self.shown, model)
         with atomic_file(path) as partial:
             image.save(partial, format="PNG", optimize=True)
 
@@ -125,7 +143,25 @@ def _cut(cell: Cell, index: int, source: Frames, made: Frames) -> Shown:
     top = min(top, max(0, source.shape[0] - PANEL_PX[0]))
     psnr_db = psnr_dB(source, made)
     panels = [_panel(frame, left, top) for frame in (source, made)]
-    return Shown(Path(cell.clip).stem, index, psnr_db, panels[0], panels[1])
+    return Shown(f"{Path(cell.clip).stem}, frame {index}", psnr_db, panels[0], panels[1])
+
+
+def _compose(rows: Sequence[Shown], model: str) -> Image.Image:
+    step_y, step_x = PANEL_PX[0] + LABEL_PX + MARGIN_PX, PANEL_PX[1] + MARGIN_PX
+    canvas = Image.new("RGB", (3 * step_x + MARGIN_PX, len(rows) * step_y + MARGIN_PX), _BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    for row, one in enumerate(rows):
+        top = MARGIN_PX + row * step_y
+        panels = (
+            (one.label, one.source),
+            (f"{model}, {one.psnr_db:.2f} dB", one.reconstruction),
+            (f"difference x {AMPLIFY}", amplified_difference(one.source, one.reconstruction)),
+        )
+        for column, (label, panel) in enumerate(panels):
+            left = MARGIN_PX + column * step_x
+            draw.text((left, top + 3), label, fill=_INK)
+            canvas.paste(Image.fromarray(panel), (left, top + LABEL_PX))
+    return canvas
 
 
 def _panel(frame: Frames, left: int, top: int) -> Frames:

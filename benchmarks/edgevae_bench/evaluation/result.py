@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgevae.errors import ConfigError, IncompatibleError, InputError
 from edgevae.files import write_atomically
@@ -13,9 +14,11 @@ from edgevae.spec import Precision
 from edgevae.strict import from_dict, to_dict
 from edgevae_bench.evaluation.coding import CodedSize
 from edgevae_bench.quality import Quality
-from edgevae_bench.report import plain
 
 SCHEMA, SCHEMA_VERSION = "edgevae-evaluation", 1
+
+DIGITS = 6
+"""Significant digits of a number in the JSON document."""
 
 MODEL, LATENTS_8BIT, FP16_GRAPHS, PYTORCH_HALF = (
     "model",
@@ -182,8 +185,16 @@ def finite(value: float | None) -> float | None:
 
 def write_json(evaluation: Evaluation, path: Path) -> None:
     """Write the JSON document, six significant digits a number; the file is whole or absent."""
-    document = plain(to_dict(evaluation), long=True)
+    document = _rounded(to_dict(evaluation))
     write_atomically(path, (json.dumps(document, allow_nan=False, indent=1) + "\n").encode())
+
+
+def _rounded(value: Any) -> Any:  # Any: JSON-like
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def read_json(path: Path) -> Evaluation:

@@ -11,14 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from edgevae.bundle import Bundle
-from edgevae.errors import EdgeVaeError
-from edgevae.frames import Frames, Latents
+import edgevae
+from edgevae.frames import Frames
 from edgevae_bench import environment
-from edgevae_bench.comparison import SOURCE, compare_subjects
 from edgevae_bench.evaluation import variants
+from edgevae_bench.evaluation.codec import Codec, encode, score_clip
 from edgevae_bench.evaluation.coding import coded_size, measure_ranges, quantise
 from edgevae_bench.evaluation.plan import Plan, Progress
 from edgevae_bench.evaluation.protocol import Protocol, chunks_of
@@ -34,7 +31,7 @@ from edgevae_bench.evaluation.result import (
     score_of,
 )
 from edgevae_bench.evaluation.x264_rows import measure_x264
-from edgevae_bench.subjects import AnyCodec, Subject, open_subject, runtime_subject
+from edgevae_bench.quality import summarise
 
 OnChunk = Callable[[str, int, Frames, Frames], object]
 """Told the clip's path, the number of a chunk's first frame, its frames and the model's, at native size."""
@@ -45,7 +42,7 @@ class _Running:
     """What a run has open, and what it found so far; lives for one call of `evaluate`."""
 
     plan: Plan
-    codecs: dict[str, AnyCodec]
+    codecs: dict[str, Codec]
     progress: Progress
     on_chunk: OnChunk
     notes: list[str] = field(default_factory=list)
@@ -66,23 +63,15 @@ def evaluate(
         InputError: a clip cannot be read, or the model has fewer channels than are asked for.
         EdgeVaeError: the model cannot be loaded or run, or its latents are not finite.
     """
-    subject, name, _ = runtime_subject(
-        plan.bundle,
-        backend=plan.backend,
-        device=plan.device,
-        precision=plan.precision,
-        threads=plan.threads,
-    )
     with contextlib.ExitStack() as stack:
-        codec = stack.enter_context(open_subject(subject))
-        run = _Running(plan, {MODEL: codec}, progress, on_chunk)
-        run.codecs |= variants.with_channels(codec, plan.channels)
+        vae = stack.enter_context(variants.open_runtime(plan, precision=plan.precision))
+        run = _Running(plan, {MODEL: vae}, progress, on_chunk)
+        run.codecs |= variants.with_channels(vae, plan.channels)
         if plan.half:
-            half, notes = variants.open_half(subject, plan.checkpoint, stack)
+            half, notes = variants.open_half(plan, vae, stack)
             run.codecs |= half
             run.notes += notes
-        clips = tuple(_measure_all(run))
-        model = _model(plan.bundle, codec, subject, name)
+        model, clips = _model(vae), tuple(_measure_all(run))
     return _evaluation(run, model, clips)
 
 
@@ -126,7 +115,7 @@ def _measure(
     codecs, size = dict(run.codecs), None
     if plan.latents_8bit or plan.x264:
         tell("8-bit latents")
-        latents = _encode(codec, source())
+        latents = encode(codec, source())
         ranges = measure_ranges(latents)
         size = coded_size(quantise(latents, ranges))
         codecs[LATENTS_8BIT] = variants.with_8bit_latents(codec, ranges)
@@ -153,7 +142,7 @@ def _measure(
 
 
 def _compare(
-    run: _Running, codecs: Mapping[str, AnyCodec], path: str, protocol: Protocol
+    run: _Running, codecs: Mapping[str, Codec], path: str, protocol: Protocol
 ) -> tuple[tuple[Row, ...], tuple[int, int, int]]:
     """Return a row for each variant, and frames, height and width."""
     codec, shape = codecs[MODEL], (0, 0, 0)
@@ -165,41 +154,27 @@ def _compare(
         shape = (shape[0] + len(source), source.shape[1], source.shape[2])
 
     chunks = chunks_of(path, protocol, chunk_frames=codec.chunk_frames, notes=run.notes)
-    found = compare_subjects(codecs, chunks, baseline=None, workers=run.plan.threads, on_chunk=see)
+    tallies = score_clip(codecs, chunks, workers=run.plan.threads, on_chunk=see)
     period = codec.spec.temporal_factor
     rows = tuple(
-        Row(variant=name, score=score_of(found[name, SOURCE].quality(chunk_frames=period)))
-        for name in codecs
+        Row(variant=name, score=score_of(summarise(tally.scores, chunk_frames=period)))
+        for name, tally in tallies.items()
     )
     if protocol.max_frames is not None and shape[0] < protocol.max_frames:
         run.notes.append(f"{Path(path).name}: has only {shape[0]} of {protocol.max_frames} frames")
     return rows, shape
 
 
-def _encode(codec: AnyCodec, chunks: Iterator[Frames]) -> Latents:
-    """Return the latents `[t, C, h, w]` of a whole clip."""
-    parts, state = list[Latents](), None
-    for chunk in chunks:
-        if state is None:
-            state = codec.stream(height=chunk.shape[1], width=chunk.shape[2])
-        latents, state = codec.encode_chunk(chunk, state)
-        parts.append(latents)
-    whole = np.concatenate(parts)
-    if not np.isfinite(whole).all():
-        raise EdgeVaeError("latents: some are NaN or infinite; evaluate with another precision")
-    return whole
-
-
-def _model(bundle: Path, codec: AnyCodec, subject: Subject, name: str) -> EvaluatedModel:
+def _model(vae: edgevae.Vae) -> EvaluatedModel:
     return EvaluatedModel(
-        name=name,
-        model_sha256=Bundle.open(bundle).manifest.model_digest,
-        temporal_factor=codec.spec.temporal_factor,
-        spatial_factor=codec.spec.spatial_factor,
-        latent_channels=codec.spec.latent_channels,
-        backend=subject.backend,
-        device=subject.device,
-        precision=subject.precision,
+        name=vae.name,
+        model_sha256=vae.model_digest,
+        temporal_factor=vae.spec.temporal_factor,
+        spatial_factor=vae.spec.spatial_factor,
+        latent_channels=vae.spec.latent_channels,
+        backend=vae.backend,
+        device=vae.device,
+        precision=vae.precision,
     )
 
 

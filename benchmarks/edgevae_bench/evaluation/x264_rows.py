@@ -9,6 +9,7 @@ import numpy as np
 
 from edgevae.frames import Frames
 from edgevae_bench.evaluation import h264
+from edgevae_bench.evaluation.codec import Tally
 from edgevae_bench.evaluation.result import (
     X264_ENTROPY,
     X264_RAW,
@@ -18,7 +19,7 @@ from edgevae_bench.evaluation.result import (
     Stream,
     score_of,
 )
-from edgevae_bench.quality import FrameScore, score_frames, summarise
+from edgevae_bench.quality import summarise
 
 
 def measure_x264(
@@ -54,9 +55,7 @@ def measure_x264(
 
 def compare(source: Iterable[Frames], other: Iterator[Frames], *, period: int) -> Score:
     """Return the score of frames that come one by one against a source that comes in chunks."""
-    scores, previous = list[FrameScore](), None
+    tally = Tally()
     for chunk in source:
-        made = np.concatenate([next(other) for _ in chunk])
-        found, previous = score_frames(chunk, made, previous=previous)
-        scores += found
-    return score_of(summarise(scores, chunk_frames=period))
+        tally = tally.add(chunk, np.concatenate([next(other) for _ in chunk]))
+    return score_of(summarise(tally.scores, chunk_frames=period))
