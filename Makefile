@@ -5,6 +5,7 @@
 #   make gpu     on a machine with an NVIDIA GPU: doctor, the tests on it, engines, the benchmark against PyTorch
 #                (PYTHON=... uses that environment as it is; without it .venv-gpu is made on the system's packages)
 #   make docs    write docs/cli.md from --help, and the tables of docs/architecture.md from the modules
+#   make cards   write the figures of the model cards from benchmarks/results/quality-*.json
 #   make assets  write the tiny models of the tests again
 #   make clean   remove what these targets made
 
@@ -16,7 +17,7 @@ RUN    := $(BIN)/python
 BUILDER := $(shell [ "$$(uname -sm)" = "Linux x86_64" ] && echo ,tensorrt-rtx)
 EXTRAS := cpu,video,train,export,bench,dev$(BUILDER)
 
-.PHONY: demo test check docs assets clean test-310 gpu
+.PHONY: demo test check docs cards assets clean test-310 gpu
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: got Python %d.%d, expected 3.11 or later; set PYTHON=" % sys.version_info[:2])'
@@ -58,6 +59,9 @@ gpu:
 docs: $(VENV)/ready
 	$(RUN) docs/make_cli.py
 	$(RUN) docs/make_architecture.py
+
+cards: $(VENV)/ready
+	$(RUN) docs/make_cards.py
 
 assets: $(VENV)/ready
 	$(RUN) tests/assets/make_bundles.py

@@ -35,6 +35,10 @@ COMMANDS = {
         "edgevae_bench.cli:command",
         "Measure speed and quality, against PyTorch where a checkpoint is given.",
     ),
+    "evaluate": (
+        "edgevae_bench.evaluation.cli:command",
+        "Measure how faithful a model is on clips, also beside x264; the figures of its card.",
+    ),
     "doctor": (
         "edgevae.cli.doctor:command",
         "Say which backends can run here, and what to install for the others.",
