@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from edgevae.errors import ConfigError, InputError
-from edgevae.nn.config import SPATIAL_FACTOR, Kind, VaeConfig, preset
-from edgevae.nn.perceptual import MIN_PX
-from edgevae.nn.similarity import WINDOW_PX
+from edgevae.nn.config import Kind, VaeConfig, preset
 from edgevae.strict import from_dict, to_dict
+from edgevae.training.limits import check_limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,81 +133,7 @@ class TrainConfig:
     """Decides weights, samples and noise."""
 
     def __post_init__(self) -> None:
-        for name in _AT_LEAST_1:
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("crop_px", "val_crop_px"):
-            value = getattr(self, name)
-            self._check(
-                name,
-                value >= SPATIAL_FACTOR and value % SPATIAL_FACTOR == 0,
-                f"a multiple of {SPATIAL_FACTOR}",
-            )
-        factor = self.vae_config.temporal_factor
-        for name in ("clip_frames", "val_frames"):
-            value = getattr(self, name)
-            self._check(
-                name,
-                value >= factor and value % factor == 0,
-                f"a multiple of {factor} for this network",
-            )
-        self._check(
-            "time_strides",
-            bool(self.time_strides) and min(self.time_strides) >= 1,
-            "numbers of at least 1",
-        )
-        self._check("min_scale", 0.1 <= self.min_scale <= 1, "a number from 0.1 to 1")
-        for name in ("grey_share", "flat_share", "nested_share"):
-            self._check(name, 0 <= getattr(self, name) <= 1, "a number from 0 to 1")
-        self._check(
-            "nested_share",
-            not self.nested_share or bool(self.vae_config.nested_channels),
-            "0 for a model without nested_channels",
-        )
-        self._check(
-            "ssim_weight",
-            self.crop_px >= WINDOW_PX or not (self.ssim_weight or self.ms_ssim_weight),
-            f"0 for crops below {WINDOW_PX} pixels",
-        )
-        self._check("ema_decay", 0 <= self.ema_decay < 1, "a number from 0 to below 1")
-        for name in ("learning_rate", "charbonnier_epsilon", "activation_limit"):
-            self._check(
-                name,
-                math.isfinite(getattr(self, name)) and getattr(self, name) > 0,
-                "a number above 0",
-            )
-        for name in _NOT_NEGATIVE:
-            value = getattr(self, name)
-            self._check(name, math.isfinite(value) and value >= 0, "a finite number of at least 0")
-        weights = (
-            self.charbonnier_weight
-            + self.difference_weight
-            + self.log_error_weight
-            + self.ssim_weight
-            + self.ms_ssim_weight
-        )
-        self._check("charbonnier_weight", weights > 0, "at least one reconstruction weight above 0")
-        self._check_judges()
-
-    def _check_judges(self) -> None:
-        if self.adversarial:
-            self._check(
-                "adversarial_start",
-                0 <= self.adversarial_start < self.steps,
-                f"a step of the run, which has {self.steps}",
-            )
-        if not self.perceptual_weight:
-            return
-        if self.perceptual_network is None:
-            raise ConfigError(
-                f"train config: perceptual_weight is {self.perceptual_weight} without a perceptual_network, expected a "
-                "safetensors file with the weights of LPIPS, which edgevae does not have; docs/training.md says "
-                "how to make it"
-            )
-        self._check("crop_px", self.crop_px >= MIN_PX, f"at least {MIN_PX} for LPIPS")
-
-    def _check(self, name: str, good: bool, expected: str) -> None:
-        if not good:
-            raise ConfigError(f"train config: {name} is {getattr(self, name)}, expected {expected}")
+        check_limits(self)
 
     @property
     def vae_config(self) -> VaeConfig:
@@ -237,45 +162,6 @@ class TrainConfig:
     def kl_weight_at(self, step: int) -> float:
         """Return the KL weight of a step: a linear rise, then constant."""
         return self.kl_weight * min(1.0, (step + 1) / max(1, self.kl_warmup_steps))
-
-
-_AT_LEAST_1 = (
-    "batch_clips",
-    "cache_mib",
-    "discriminator_channels",
-    "judged_frames",
-    "refresh_clips",
-    "save_every_steps",
-    "steps",
-    "val_clips",
-    "val_every_steps",
-)
-_NOT_NEGATIVE = (
-    "linear_rate",
-    "warmup_steps",
-    "final_rate",
-    "weight_decay",
-    "start_noise",
-    "clip_norm",
-    "charbonnier_weight",
-    "difference_weight",
-    "log_error_weight",
-    "flicker_weight",
-    "ssim_weight",
-    "ms_ssim_weight",
-    "ssim_frames",
-    "activation_weight",
-    "perceptual_weight",
-    "adversarial_start",
-    "adversarial_warmup_steps",
-    "adversarial_weight",
-    "discriminator_rate",
-    "kl_weight",
-    "kl_warmup_steps",
-    "patience",
-    "principal_patches",
-    "seed",
-)
 
 
 def load_train_config(path: str | os.PathLike[str]) -> TrainConfig:

@@ -44,7 +44,7 @@ def test_a_recipe_may_leave_out_what_has_a_default(tmp_path):
         ),
         (
             {"perceptual_weight": 0.1},
-            "without a perceptual_network, expected a safetensors file with the weights of LPIPS",
+            "perceptual_network is None, expected for a perceptual_weight a safetensors file",
         ),
         (
             {"perceptual_weight": 0.1, "perceptual_network": "lpips.safetensors", "crop_px": 24},
