@@ -104,7 +104,7 @@ def test_weights_of_another_model_are_refused(video):
 def test_latents_that_are_not_finite_end_the_evaluation(frames):
     with edgevae.load(BUNDLE) as vae:
         broken = {"broken": AlteredLatents(vae, lambda latents: latents * np.float32("nan"))}
-        with pytest.raises(EdgeVaeError, match="broken: .* latents of a chunk are NaN"):
+        with pytest.raises(EdgeVaeError, match=r"broken: .* latents of a chunk are NaN"):
             score_clip(broken, [frames[:4]], workers=1, on_chunk=lambda source, made: None)
         with pytest.raises(EdgeVaeError, match="latents of a chunk are NaN"):
             encode(broken["broken"], [frames[:4]])
