@@ -1,4 +1,4 @@
-"""What ran: the graphs of a bundle or the engines built from them, named by their digests, and how much work they are."""
+"""What ran: graphs of a bundle or engines built from them, named by their digests, and how much work they are."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class GraphFacts:
     profile: str | None
     """Of the engine: the sizes that it takes; None on other backends."""
     gflop: float | None
-    """Billions of floating-point operations of one call: 2 per multiplication of a convolution or matrix product. None where
-    they could not be counted."""
+    """Billions of floating-point operations of one call: 2 per multiplication of a convolution or matrix product. None
+    where they could not be counted."""
     least_bytes: int | None
     """Bytes that one call must at least move: data, state and weights, once each; None as `gflop`."""
 

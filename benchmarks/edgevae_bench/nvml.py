@@ -1,7 +1,7 @@
 """What NVIDIA's management library tells of a GPU: clocks, temperature, throttling, power and energy.
 
-It comes with the driver; `nvidia-ml-py` (the module `pynvml`) calls it. A Jetson's GPU is not in it, except on Thor. What
-one GPU does not tell is None, whatever the others tell.
+It comes with the driver; `nvidia-ml-py` (the module `pynvml`) calls it. A Jetson's GPU is not in it, except on Thor.
+What one GPU does not tell is None, whatever the others tell.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ THROTTLE = {
     0x40: "thermal (hardware)",
     0x80: "power brake",
 }
-"""Bits of nvmlClocksEventReasons that hold clocks down against the load; idle and the user's own settings are not here."""
+"""Bits of nvmlClocksEventReasons that hold clocks down against the load; idle and the user's own settings are not
+here."""
 
 T = TypeVar("T")
 

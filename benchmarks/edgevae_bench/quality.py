@@ -46,7 +46,8 @@ class FrameScore:
 @dataclass(frozen=True, kw_only=True)
 class Quality:
     """How a clip differs from its reference. A field is None where it is not defined; a PSNR also where the frames are
-    equal, because JSON has no word for infinity."""
+    equal, because JSON has no word for infinity.
+    """
 
     frames: int
     """How many frames were compared."""

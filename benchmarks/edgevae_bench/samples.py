@@ -4,8 +4,8 @@
      "round": 3, "ms": [21.4, 21.3, ...]}
 
 Lines are appended as they are measured, so that a run that is broken off has lost nothing; a line that was cut off is
-dropped when the file is read. The round trip of a chunk is the sum of its encode and decode and so has no lines of its own,
-except at the boundary file.
+dropped when the file is read. The round trip of a chunk is the sum of its encode and decode and so has no lines of its
+own, except at the boundary file.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def by_round(samples: Iterable[Sample]) -> dict[RowKey, dict[int, Sequence[float
         found.setdefault(key, {})[s.round] = s.ms
     for key in [key for key in found if key.operation == "decode" and key.boundary != "file"]:
         encode = found.get(replace(key, operation="encode"), {})
-        both = {
+        both: dict[int, Sequence[float]] = {
             number: [e + d for e, d in zip(encode[number], times, strict=True)]
             for number, times in found[key].items()
             if number in encode

@@ -1,12 +1,12 @@
 """What is done in one sample: between which points the clock runs, on which arrays, in which shape and arithmetic.
 
-    graph    the two graphs alone, their inputs in place: device events around the engine, or the host's clock on a CPU;
-             trtexec's "GPU compute time"
-    call     arrays in, arrays out, one operation after the other, each waited for: what an app waits for;
-             MLPerf's SingleStream
-    stream   chunk by chunk with its state, encode and decode in turn, on a GPU nothing waits until the last is through:
-             throughput, MLPerf's Offline
-    file     a video file or latents file in, a video file or latents file out, with the video codec
+graph    the two graphs alone, their inputs in place: device events around the engine, or the host's clock on a CPU;
+trtexec's "GPU compute time"
+call     arrays in, arrays out, one operation after the other, each waited for: what an app waits for;
+MLPerf's SingleStream
+stream   chunk by chunk with its state, encode and decode in turn, on a GPU nothing waits until the last is through:
+throughput, MLPerf's Offline
+file     a video file or latents file in, a video file or latents file out, with the video codec
 """
 
 from __future__ import annotations
@@ -74,12 +74,10 @@ class Work:
     @property
     def case(self) -> Case:
         """The shape, without the rest."""
-        return Case(
-            height_px=self.height_px, width_px=self.width_px, batch_clips=self.batch_clips
-        )
+        return Case(height_px=self.height_px, width_px=self.width_px, batch_clips=self.batch_clips)
 
     def difference(self, other: Work) -> str | None:
-        """Return the first thing in which two pieces of work differ; None where a ratio of their times means something."""
+        """Return the first thing in which two pieces of work differ; None where times may be divided."""
         for one in fields(self):
             mine, theirs = getattr(self, one.name), getattr(other, one.name)
             if mine != theirs:

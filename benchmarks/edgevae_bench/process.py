@@ -14,9 +14,9 @@ import time
 from types import TracebackType
 from typing import Any
 
-from edgevae.errors import EdgeVaeError, UnavailableError
+from edgevae.errors import EdgeVaeError, IncompatibleError, InputError, UnavailableError
 from edgevae.strict import to_dict
-from edgevae_bench.gpu.child import Job
+from edgevae_bench.job import Job
 
 OPEN_S = 3600.0
 """Longest time to open a subject: engines may have to be built first."""
@@ -40,7 +40,7 @@ class SubjectProcess:
         self._name = job.subject.name
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "edgevae_bench.gpu.child"],
+            [sys.executable, "-m", "edgevae_bench.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -96,8 +96,11 @@ class SubjectProcess:
         answer = json.loads(line)
         if "ok" in answer:
             return answer["ok"]
-        kind = UnavailableError if answer.get("unavailable") else EdgeVaeError
-        raise kind(f"{self._name}: {answer['error']}")
+        kinds = {
+            kind.exit_code: kind
+            for kind in (EdgeVaeError, InputError, IncompatibleError, UnavailableError)
+        }
+        raise kinds.get(answer["exit_code"], EdgeVaeError)(f"{self._name}: {answer['error']}")
 
     def _read_line(self, timeout_s: float) -> bytes:
         """Return the next line; without its end where the process is gone or the time is over."""

@@ -15,11 +15,14 @@ import numpy as np
 from edgevae.cuda.arrays import DeviceArray
 from edgevae.cuda.opening import open_driver
 from edgevae.runtime.session import Array
+from edgevae_bench.work import Arrays
 
 
 class Place(Protocol):
     """Memory and a clock. `mark` between pieces of work, then `laps_ms` gives the time of each."""
 
+    arrays: Arrays
+    """What its arrays are called in a result."""
     stream: Any
     """What a codec takes as `stream`; None where it has none. Any: as `Vae.encode_chunk`."""
 
@@ -38,6 +41,9 @@ class Place(Protocol):
     def laps_ms(self) -> list[float]:
         """Return the times between neighbouring marks, in milliseconds, and forget them; waits for the last one."""
 
+    def wait(self) -> None:
+        """Return when the work so far is done."""
+
     def free_bytes(self) -> int | None:
         """Return the device's free memory; None in host memory."""
 
@@ -48,6 +54,7 @@ class Place(Protocol):
 class HostPlace:
     """numpy arrays, and the host's clock."""
 
+    arrays: Arrays = "host"
     stream: Any = None  # Any: see Place
 
     def __init__(self) -> None:
@@ -57,9 +64,8 @@ class HostPlace:
         """Return the array."""
         return array
 
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Return a new array."""
-        return np.empty(shape, dtype)
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        """Return None: every call makes a new result, as most callers have it."""
 
     def get(self, array: np.ndarray) -> np.ndarray:
         """Return the array."""
@@ -73,6 +79,9 @@ class HostPlace:
         """Return the times between the marks, and forget them."""
         marks, self._marks_ns = self._marks_ns, []
         return [(after - before) / 1e6 for before, after in pairwise(marks)]
+
+    def wait(self) -> None:
+        """Return: a call on the host returns when it is done."""
 
     def free_bytes(self) -> None:
         """Return None."""
@@ -90,6 +99,8 @@ class GpuPlace:
     Raises:
         UnavailableError: no driver, no such GPU, or no CUDA layer for Python.
     """
+
+    arrays: Arrays = "device"
 
     def __init__(self, device: int) -> None:
         self.driver = open_driver(device)
@@ -131,6 +142,10 @@ class GpuPlace:
         self.driver.synchronize(self.stream)
         marks, self._marked = self._events[: self._marked], 0
         return [self.driver.elapsed_ms(before, after) for before, after in pairwise(marks)]
+
+    def wait(self) -> None:
+        """Return when the stream is empty."""
+        self.driver.synchronize(self.stream)
 
     def free_bytes(self) -> int:
         """Return the device's free memory."""
