@@ -4,7 +4,8 @@
 #   make test    lint, types, layers, documentation, all tests; what CI runs
 #   make gpu     on a machine with an NVIDIA GPU: doctor, the tests on it, engines, the benchmark against PyTorch
 #                (PYTHON=... uses that environment as it is; without it .venv-gpu is made on the system's packages)
-#   make docs    write docs/cli.md from --help, and the tables of docs/architecture.md from the modules
+#   make docs    write docs/cli.md from --help, the tables of docs/architecture.md from the modules, and the schema of
+#                the benchmark's results from its classes
 #   make assets  write the tiny models of the tests again
 #   make clean   remove what these targets made
 
@@ -58,6 +59,7 @@ gpu:
 docs: $(VENV)/ready
 	$(RUN) docs/make_cli.py
 	$(RUN) docs/make_architecture.py
+	$(RUN) -m edgevae_bench.json_schema
 
 assets: $(VENV)/ready
 	$(RUN) tests/assets/make_bundles.py

@@ -27,6 +27,9 @@ BUSY = 0.5
 MAX_STEAL_RATIO = 0.02
 """Part of the CPU time that a hypervisor may take before it is said."""
 
+SHOWN = 5
+"""Rows that a warning names."""
+
 NO_BASELINE = "no PyTorch was measured; give the checkpoint with --against"
 
 
@@ -125,13 +128,13 @@ def warnings(
         found += [f"{row.subject.name} at {row.case}: {text}" for text in _doubts(row)]
     unsteady = [row for row in latency if row.latency.cv_ratio > MAX_CV_RATIO]
     if unsteady:
-        each = ", ".join(f"{_name(r)} {100 * r.latency.cv_ratio:.0f} %" for r in unsteady)
+        each = _some([f"{_name(r)} {100 * r.latency.cv_ratio:.0f} %" for r in unsteady])
         found.append(
             f"unsteady, standard deviation above {100 * MAX_CV_RATIO:.0f} % of the mean: {each}"
         )
     short = [r for r in latency if percentile in r.latency.undersampled_percentiles]
     if short:
-        each = ", ".join(f"{_name(row)} ({row.latency.n})" for row in short)
+        each = _some([f"{_name(row)} ({row.latency.n})" for row in short])
         found.append(
             f"too few samples for the {percentile}th percentile, which is the maximum: {each}"
         )
@@ -153,6 +156,12 @@ def _doubts(row: SubjectRow) -> Iterator[str]:
         yield f"clocks were held down: {', '.join(seen.throttle_reasons)}"
     if seen is not None and (seen.steal_ratio or 0.0) > MAX_STEAL_RATIO:
         yield f"a hypervisor gave {100 * (seen.steal_ratio or 0.0):.0f} % of the CPU's time to others"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are: each row has its figure, a warning need not have all."""
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _name(row: LatencyRow) -> str:

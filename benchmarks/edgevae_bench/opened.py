@@ -41,11 +41,12 @@ class OpenedSubject:
         self._chunks = timed_chunks(job)
         importlib.import_module("edgevae.video.pipeline")
         before_import = status_bytes("VmRSS")
-        # First, for it asks the driver before any library that crashes where there is none.
+        # PyTorch's place needs PyTorch; any other asks the driver, before a library that crashes where there is none.
+        torch_ms = _import("torch") if job.subject.kind == "pytorch" else 0.0
         self.place = _open_place(job.subject)
         stack.callback(self.place.close)
         free = self.place.free_bytes()
-        import_ms = _import(job.subject.library)
+        import_ms = torch_ms or _import(job.subject.library)
         self._build_engines()
         started = time.perf_counter()
         self._codec: AnyCodec = stack.enter_context(open_subject(job.subject, job.case))

@@ -33,7 +33,7 @@ def drifting(
         wander[number] = 0.7 * wander[number - 1] + random.normal(0, drift * 0.7)
     found = []
     for index, name in enumerate((*invented.SPEED, "tensorrt_fp16")):
-        for operation in ("encode", "decode"):
+        for operation in ("encode",):
             for number in range(rounds):
                 noise = 1 + np.abs(random.normal(0, 0.03, 8))
                 ms = 10.0 * (index + 1) * (1 + wander[number]) * noise
