@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from edgevae.bundle import Bundle
 from edgevae.spec import Precision
@@ -31,8 +30,10 @@ def describe_artefact(
         engines: That were built from the bundle's graphs.
         weights_sha256: Of the checkpoint, where PyTorch ran.
     """
-    file = "fp16" if subject.kind == "runtime" and subject.precision == "fp16" else "fp32"
-    precision = cast("Precision", file if file in bundle.precisions else bundle.precisions[0])
+    file: Precision = (
+        "fp16" if subject.kind == "runtime" and subject.precision == "fp16" else "fp32"
+    )
+    precision: Precision = file if file in bundle.precisions else bundle.precisions[0]
     graphs, notes = [], []
     for role in ROLES:
         graph = bundle.graph(role, precision)

@@ -72,13 +72,18 @@ def open_torch_codec(
         )
     for network in (vae.encoder, vae.decoder):
         _pin_format(network, memory_format)
+    modules: tuple[tuple[type[EncoderGraph | DecoderGraph], Role], ...] = (
+        (EncoderGraph, "encoder"),
+        (DecoderGraph, "decoder"),
+    )
+    compiled = variant if variant in COMPILE else None
     encoder, decoder = (
         TorchSession(
             module(vae, chunk_frames=chunk_frames).eval(),
             _graph(role, spec, chunk_frames, precision),
-            compiled=variant if variant in COMPILE else None,
+            compiled=compiled,
         )
-        for module, role in ((EncoderGraph, "encoder"), (DecoderGraph, "decoder"))
+        for module, role in modules
     )
     digest = sha256((checkpoint / "model.safetensors").read_bytes())
     return SessionCodec(encoder, decoder, spec=spec, name=checkpoint.name, model_digest=digest)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from edgevae.bundle import Bundle
 from edgevae.errors import EdgeVaeError, UnavailableError
-from edgevae.frames import round_up
 from edgevae.strict import from_dict
 from edgevae_bench import clock
 from edgevae_bench.artefact import Artefact
@@ -103,6 +102,7 @@ class CaseRun:
         except EdgeVaeError as error:
             self._fail(subject, error)
             return None
+        earlier = self._ledger.rows.get((subject.name, self._case))
         self._ledger.rows[subject.name, self._case] = SubjectRow(
             subject=subject,
             case=self._case,
@@ -110,6 +110,7 @@ class CaseRun:
             library_version=opened.library_version,
             artefact=self._artefact(subject, engines),
             cost=opened.cost(build_ms=sum(e.build_ms for e in engines) if engines else None),
+            conditions=None if earlier is None else earlier.conditions,
             warm_up_turns=warm["turns"],
             is_steady=warm["is_steady"],
             unmeasured=opened.unmeasured | self._no_energy(),
@@ -166,11 +167,7 @@ class CaseRun:
     def _artefact(self, subject: Subject, engines: list[EngineFacts]) -> Artefact:
         bundle = Bundle.open(self._plan.bundle)
         cell_px = bundle.manifest.spec.spatial_factor
-        sizes = {
-            "batch": self._case.batch_clips,
-            "height": round_up(self._case.height_px, cell_px),
-            "width": round_up(self._case.width_px, cell_px),
-        }
+        sizes = self._case.sizes(cell_px=cell_px)
         weights = self._ledger.model.checkpoint_sha256
         return describe_artefact(
             subject, bundle, sizes=sizes, engines=engines, weights_sha256=weights

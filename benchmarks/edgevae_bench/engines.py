@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgevae.bundle import Bundle
-from edgevae.frames import round_up
 from edgevae.strict import to_dict
 from edgevae_bench.opened import OpenedSubject
 from edgevae_bench.place import GpuPlace
@@ -35,11 +34,7 @@ def describe_engines(subject: OpenedSubject) -> tuple[EngineFacts, ...]:
     from edgevae_bench.bare import engine_records
 
     cell_px = Bundle.open(job.subject.path).manifest.spec.spatial_factor
-    sizes = {
-        "batch": job.case.batch_clips,
-        "height": round_up(job.case.height_px, cell_px),
-        "width": round_up(job.case.width_px, cell_px),
-    }
+    sizes = job.case.sizes(cell_px=cell_px)
     return tuple(
         EngineFacts(
             role=record.key.role,

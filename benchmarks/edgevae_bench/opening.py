@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import cast
 
 from edgevae.errors import UnavailableError
-from edgevae.frames import round_up
 from edgevae.runtime.tensorrt_options import TensorRtOptions
 from edgevae.spec import Precision
 from edgevae_bench.subjects import AnyCodec, Subject
@@ -80,11 +79,7 @@ def _open_peer(subject: Subject, case: Case) -> AnyCodec:
 
     bundle = Bundle.open(subject.path)
     cell_px = bundle.manifest.spec.spatial_factor
-    sizes = {
-        "batch": case.batch_clips,
-        "height": round_up(case.height_px, cell_px),
-        "width": round_up(case.width_px, cell_px),
-    }
+    sizes = case.sizes(cell_px=cell_px)
     return open_openvino_codec(
         bundle, precision=subject.precision, threads=subject.threads, sizes=sizes
     )

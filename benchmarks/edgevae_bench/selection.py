@@ -166,7 +166,7 @@ def _precisions(plan: Plan, name: str, device: str) -> tuple[Arithmetic, ...]:
         )
     if name == "pytorch_eager":  # the reference
         taken = tuple(dict.fromkeys(("fp32", *(p for p in taken if name in plan.backends))))
-    return cast("tuple[Arithmetic, ...]", taken)
+    return taken
 
 
 def _subject(plan: Plan, bundle: Bundle, name: str, precision: Arithmetic, device: str) -> Subject:

@@ -94,7 +94,8 @@ class Turns:
             for index in count:
                 self._decode(index, self._kept[index])
         self._place.wait()
-        return len(count) * int(self._codec.chunk_frames) * (self._batch or (1,))[0]
+        clips: int = (self._batch or (1,))[0]
+        return len(count) * int(self._codec.chunk_frames) * clips
 
     def latents(self) -> np.ndarray:
         """Return the latents of the first chunk, in host memory."""

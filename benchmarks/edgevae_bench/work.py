@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
+from edgevae.frames import round_up
+
 Boundary = Literal["graph", "call", "stream", "file"]
 
 BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
@@ -40,6 +42,11 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.width_px}x{self.height_px}x{self.batch_clips}"
+
+    def sizes(self, *, cell_px: int) -> dict[str, int]:
+        """Return what `TensorSpec.resolve` takes: batch, height and width, rounded up to whole latent cells."""
+        height, width = (round_up(side, cell_px) for side in (self.height_px, self.width_px))
+        return {"batch": self.batch_clips, "height": height, "width": width}
 
 
 @dataclass(frozen=True, kw_only=True)
