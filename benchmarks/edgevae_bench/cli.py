@@ -13,6 +13,7 @@ import edgevae
 from edgevae.cli.options import json_option, model_argument, resolve_model
 from edgevae_bench.compare_cli import command as compare
 from edgevae_bench.options import SWEEP, require_place, size_of
+from edgevae_bench.page.options import report_options
 
 if TYPE_CHECKING:
     from edgevae_bench.plan import Found, Plan, Progress
@@ -82,6 +83,7 @@ def _options(function: F) -> F:
     type=click.Path(path_type=Path),
     help="Write source, result and difference.",
 )
+@report_options
 @json_option
 def command(
     model: str,
@@ -89,6 +91,9 @@ def command(
     against: str | None,
     output: Path | None,
     picture: Path | None,
+    report: Path | None,
+    markdown: Path | None,
+    csv: Path | None,
     as_json: bool,
     **options: Any,  # Any: those that say what is measured, see `_plan`
 ) -> None:
@@ -104,6 +109,9 @@ def command(
     """
     require_place(output, "--output", suffix=".json")
     require_place(picture, "--picture", suffix=".png")
+    require_place(report, "--report", suffix=".html")
+    require_place(markdown, "--markdown", suffix=".md")
+    require_place(csv, "--csv", suffix=".csv")
     sizes = tuple(map(size_of, options.pop("sizes")))
     from edgevae_bench.run import run
     from edgevae_bench.verdicts import require_passed
@@ -111,6 +119,7 @@ def command(
     plan = _plan(resolve_model(model), video, against, output=output, sizes=sizes, **options)
     with _progress() as progress:
         found = run(plan, progress=progress)
+    _write_reports(found, html=report, markdown=markdown, csv=csv)
     _report(found, picture=picture, as_json=as_json)
     require_passed(found.result)
 
@@ -151,6 +160,29 @@ def _plan(
         output=output,
         is_resumed=resume,
         **options,
+    )
+
+
+def _write_reports(
+    found: Found, *, html: Path | None, markdown: Path | None, csv: Path | None
+) -> None:
+    """Write the report files that were asked for."""
+    from edgevae_bench.page.files import write_reports
+    from edgevae_bench.page.view import Pictures
+    from edgevae_bench.samples import by_row
+
+    if html is not None and not found.shown:
+        click.echo(
+            "edgevae: the report has no pictures: every turn was taken by an earlier run", err=True
+        )
+    pictures = Pictures(subject=found.shown_subject, shown=found.shown)
+    write_reports(
+        found.result,
+        by_row(found.samples),
+        pictures=pictures,
+        html=html,
+        markdown=markdown,
+        csv=csv,
     )
 
 

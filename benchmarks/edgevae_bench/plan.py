@@ -10,6 +10,7 @@ from typing import TypeAlias
 from edgevae.errors import InputError
 from edgevae_bench.latency import samples_for
 from edgevae_bench.result import Gates, Result
+from edgevae_bench.samples import Sample
 from edgevae_bench.scoring import Shown
 from edgevae_bench.work import BOUNDARIES, Boundary
 
@@ -102,3 +103,5 @@ class Found:
     """Frames for the picture, reconstructed by `shown_subject` at the first case; none where its turns were over."""
     shown_subject: str
     """The runtime's name."""
+    samples: tuple[Sample, ...]
+    """Of all latencies."""

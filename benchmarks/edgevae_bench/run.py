@@ -84,7 +84,12 @@ def run(plan: Plan, *, progress: Progress = lambda what, done, of: None) -> Foun
         raise UnavailableError(
             f"no backend of edgevae's can be measured here: {'; '.join(reasons)}"
         )
-    return Found(result=result, shown=shown, shown_subject=measured[0].subject.name)
+    return Found(
+        result=result,
+        shown=shown,
+        shown_subject=measured[0].subject.name,
+        samples=tuple(ledger.samples),
+    )
 
 
 def _begin(plan: Plan, ledger: Ledger) -> Ledger:
