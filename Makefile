@@ -4,7 +4,9 @@
 #   make test    lint, types, layers, documentation, all tests; what CI runs
 #   make gpu     on a machine with an NVIDIA GPU: doctor, the tests on it, engines, the benchmark against PyTorch
 #                (PYTHON=... uses that environment as it is; without it .venv-gpu is made on the system's packages)
-#   make docs    write docs/cli.md from --help, and the tables of docs/architecture.md from the modules
+#   make docs    write docs/cli.md from --help, the tables of docs/architecture.md from the modules, the schema of the
+#                benchmark's results from its classes, and the figures of README.md and docs/results.svg from
+#                benchmarks/results
 #   make cards   write the figures of the model cards from benchmarks/results/quality-*.json
 #   make assets  write the tiny models of the tests again
 #   make clean   remove what these targets made
@@ -17,7 +19,7 @@ RUN    := $(BIN)/python
 BUILDER := $(shell [ "$$(uname -sm)" = "Linux x86_64" ] && echo ,tensorrt-rtx)
 EXTRAS := cpu,video,train,export,bench,dev$(BUILDER)
 
-.PHONY: demo test check docs cards assets clean test-310 gpu
+.PHONY: demo test check docs cards assets clean test-310 browser gpu
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: got Python %d.%d, expected 3.11 or later; set PYTHON=" % sys.version_info[:2])'
@@ -46,12 +48,16 @@ check: $(VENV)/ready
 	$(BIN)/lint-imports
 
 # Two test processes share the cores: a thread that waits must not spin on what the other needs (4x slower steps).
-test: check test-310
+test: check test-310 browser
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest -n 2 --dist loadfile
 
 # The runtime on Python 3.10, which JetPack 6 has; skipped, and said so, where it is not installed.
 test-310: $(VENV)/ready
 	@sh tests/python310.sh
+
+# Chromium for the tests of the benchmark's page; they are skipped, and say so, where it cannot be had.
+browser:
+	@sh tests/browser.sh
 
 gpu:
 	@PYTHON="$(if $(filter file,$(origin PYTHON)),,$(PYTHON))" NAME="$(NAME)" sh benchmarks/gpu.sh
@@ -59,6 +65,8 @@ gpu:
 docs: $(VENV)/ready
 	$(RUN) docs/make_cli.py
 	$(RUN) docs/make_architecture.py
+	$(RUN) -m edgevae_bench.json_schema
+	$(RUN) docs/make_results.py
 
 cards: $(VENV)/ready
 	$(RUN) docs/make_cards.py

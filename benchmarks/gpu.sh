@@ -71,6 +71,7 @@ for backend in tensorrt tensorrt_rtx; do
   [ $code -eq 0 ] || [ $code -eq 5 ] || failed="$failed build-$backend"
 done
 mkdir -p benchmarks/results
-echo; "$python" -m edgevae_bench.gpu --output "benchmarks/results/$name.json" || failed="$failed benchmark"
+echo; "$python" -c 'from edgevae.cli import main; main()' benchmark edgevae-video-xs --against edgevae-video-xs \
+  --device cuda --backend all --size 832x480 --resume --output "benchmarks/results/$name.json" || failed="$failed benchmark"
 [ -z "$failed" ] || { echo "make gpu: failed:$failed" >&2; exit 1; }
 echo "make gpu: all passed; benchmarks/results/$name.json"

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgevae.cli import COMMANDS, group
+from edgevae_bench.compare_cli import command as compare
 
 TARGET = Path(__file__).parent / "cli.md"
 
@@ -24,6 +25,8 @@ def reference() -> str:
         command = group.get_command(context, name)
         assert command is not None, "COMMANDS names only commands that exist"
         parts += [f"\n## edgevae {name}\n", _block(f"edgevae {name}", command)]
+        if name == "benchmark":
+            parts += [f"\n## edgevae {name} compare\n", _block(f"edgevae {name} compare", compare)]
     return "\n".join(parts)
 
 

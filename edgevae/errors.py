@@ -7,6 +7,7 @@
     |   +-- ConfigError                       a configuration has an unknown key or an invalid value
     |   +-- MediaError                        a video or image file cannot be read
     +-- ParityError             exit code 3   a graph does not agree with its reference
+    +-- GateError               exit code 3   a benchmark's figure misses a gate that the user set
     +-- IncompatibleError       exit code 4   a bundle, latents file or engine is stale or made for something else
     |   +-- IntegrityError                    the bytes are not the bytes that were written
     +-- UnavailableError        exit code 5   a device, provider or optional package that is needed is not here
@@ -23,6 +24,7 @@ __all__ = [
     "ConfigError",
     "DeviceError",
     "EdgeVaeError",
+    "GateError",
     "IncompatibleError",
     "InputError",
     "IntegrityError",
@@ -63,6 +65,12 @@ class MediaError(InputError):
 
 class ParityError(EdgeVaeError):
     """A graph does not agree with its reference within the gate."""
+
+    exit_code = 3
+
+
+class GateError(EdgeVaeError):
+    """A figure of a benchmark misses a gate that the user set, or latents are not finite."""
 
     exit_code = 3
 

@@ -1,8 +1,6 @@
 """The PyTorch side: the modules that were exported, run chunk by chunk as the runtime runs its graphs.
 
-Only this module and its parts, `baseline_session` and `baseline_place`, import PyTorch. Everything around the graph
-(checks, padding, folding, cropping) is the runtime's own `edgevae.runtime.stream`, so that both sides do the same work
-on the same arrays.
+Only this module and its parts, `baseline_session` and `baseline_place`, import PyTorch.
 """
 
 from __future__ import annotations
@@ -14,14 +12,13 @@ import torch
 from torch import nn
 
 from edgevae.errors import InputError
+from edgevae.files import sha256
 from edgevae.nn.checkpoint import load_checkpoint
 from edgevae.nn.graph import DecoderGraph, EncoderGraph
-from edgevae.runtime import stream as streams
-from edgevae.runtime.session import Array
-from edgevae.runtime.stream import StreamState
 from edgevae.spec import GraphSpec, Precision, Role, TensorSpec, VaeSpec
 from edgevae_bench.baseline_place import require_gpu
 from edgevae_bench.baseline_session import COMPILE, TorchSession
+from edgevae_bench.session_codec import SessionCodec
 
 VARIANTS = {
     "eager": torch.contiguous_format,
@@ -32,8 +29,16 @@ VARIANTS = {
 """Ways to run the network, with the memory format of its weights and of what enters its first layer."""
 
 
-class TorchCodec:
-    """A checkpoint in PyTorch, inference mode; an `edgevae_bench.subjects.Codec`, for tensors on its device too.
+def open_torch_codec(
+    checkpoint: Path,
+    *,
+    variant: str,
+    chunk_frames: int,
+    threads: int,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+) -> SessionCodec:
+    """Return a checkpoint in PyTorch, inference mode; it takes numpy arrays, and tensors on its device.
 
     Args:
         checkpoint: The folder.
@@ -48,76 +53,40 @@ class TorchCodec:
         UnavailableError: a GPU was asked for and this PyTorch has none.
         EdgeVaeError: as `edgevae.nn.load_checkpoint`.
     """
-
-    def __init__(
-        self,
-        checkpoint: Path,
-        *,
-        variant: str,
-        chunk_frames: int,
-        threads: int,
-        device: str = "cpu",
-        precision: Precision = "fp32",
-    ) -> None:
-        if variant not in VARIANTS:
-            raise InputError(
-                f"PyTorch baseline: got {variant!r}, expected one of {', '.join(VARIANTS)}"
-            )
-        _set_up(device, threads)
-        memory_format = VARIANTS[variant]
-        vae = load_checkpoint(checkpoint)
-        vae.to(  # type: ignore[call-overload]  # torch's overloads leave the format out
-            device=device,
-            dtype=torch.float16 if precision == "fp16" else torch.float32,
-            memory_format=memory_format,
+    if variant not in VARIANTS:
+        raise InputError(
+            f"PyTorch baseline: got {variant!r}, expected one of {', '.join(VARIANTS)}"
         )
-        self.spec: VaeSpec = vae.spec
-        self.chunk_frames = chunk_frames
-        if chunk_frames % self.spec.temporal_factor:
-            raise InputError(
-                f"{checkpoint}: chunks of {chunk_frames} frames, expected a multiple of {self.spec.temporal_factor}"
-            )
-        for network in (vae.encoder, vae.decoder):
-            _pin_format(network, memory_format)
-        graphs = [
-            _graph(role, self.spec, chunk_frames, precision) for role in ("encoder", "decoder")
-        ]
-        compiled = variant if variant in COMPILE else None
-        encoder = EncoderGraph(vae, chunk_frames=chunk_frames).eval()
-        decoder = DecoderGraph(vae, chunk_frames=chunk_frames).eval()
-        self._encoder = TorchSession(encoder, graphs[0], compiled=compiled)
-        self._decoder = TorchSession(decoder, graphs[1], compiled=compiled)
-
-    def stream(self, *, height: int, width: int, batch: int = 1) -> StreamState:
-        """Return the state of a stream at its first frame."""
-        cell_px = self.spec.spatial_factor
-        return streams.start(
-            self._encoder, self._decoder, batch=batch, height=height, width=width, cell_px=cell_px
+    _set_up(device, threads)
+    memory_format = VARIANTS[variant]
+    vae = load_checkpoint(checkpoint)
+    vae.to(  # type: ignore[call-overload]  # torch's overloads leave the format out
+        device=device,
+        dtype=torch.float16 if precision == "fp16" else torch.float32,
+        memory_format=memory_format,
+    )
+    spec: VaeSpec = vae.spec
+    if chunk_frames % spec.temporal_factor:
+        raise InputError(
+            f"{checkpoint}: chunks of {chunk_frames} frames, expected a multiple of {spec.temporal_factor}"
         )
-
-    def encode_chunk(
-        self, frames: Array, state: StreamState, *, out: Array | None = None, stream: object = None
-    ) -> tuple[Array, StreamState]:
-        """Return the latents of one chunk and the next state; see `stream.encode_chunk`."""
-        cell_px = self.spec.spatial_factor
-        return streams.encode_chunk(
-            self._encoder, frames, state, cell_px=cell_px, out=out, stream=stream
+    for network in (vae.encoder, vae.decoder):
+        _pin_format(network, memory_format)
+    modules: tuple[tuple[type[EncoderGraph | DecoderGraph], Role], ...] = (
+        (EncoderGraph, "encoder"),
+        (DecoderGraph, "decoder"),
+    )
+    compiled = variant if variant in COMPILE else None
+    encoder, decoder = (
+        TorchSession(
+            module(vae, chunk_frames=chunk_frames).eval(),
+            _graph(role, spec, chunk_frames, precision),
+            compiled=compiled,
         )
-
-    def decode_chunk(
-        self, latents: Array, state: StreamState, *, out: Array | None = None, stream: object = None
-    ) -> tuple[Array, StreamState]:
-        """Return the frames of one chunk and the next state; see `stream.decode_chunk`."""
-        spec = self.spec
-        return streams.decode_chunk(
-            self._decoder,
-            latents,
-            state,
-            cell_px=spec.spatial_factor,
-            channels=spec.latent_channels,
-            out=out,
-            stream=stream,
-        )
+        for module, role in modules
+    )
+    digest = sha256((checkpoint / "model.safetensors").read_bytes())
+    return SessionCodec(encoder, decoder, spec=spec, name=checkpoint.name, model_digest=digest)
 
 
 def _set_up(device: str, threads: int) -> None:

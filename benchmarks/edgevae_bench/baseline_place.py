@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from edgevae.errors import UnavailableError
+from edgevae_bench.work import Arrays
 
 
 def require_gpu(device: str) -> None:
@@ -25,7 +26,7 @@ def require_gpu(device: str) -> None:
 
 
 class TorchPlace:
-    """PyTorch's side of the device boundary; see `edgevae_bench.gpu.place.Place`.
+    """PyTorch's side of the device boundary; see `edgevae_bench.place.Place`.
 
     Args:
         device: `cpu` or `cuda:N`.
@@ -39,6 +40,7 @@ class TorchPlace:
     def __init__(self, device: str) -> None:
         require_gpu(device)
         self._device = torch.device(device)
+        self.arrays: Arrays = "host" if device == "cpu" else "device"
         self._events: list[torch.cuda.Event] = []
         self._times_ns: list[int] = []
 
@@ -71,6 +73,11 @@ class TorchPlace:
             torch.cuda.synchronize(self._device)
         laps = [(after - before) / 1e6 for before, after in pairwise(times)]
         return laps + [before.elapsed_time(after) for before, after in pairwise(events)]
+
+    def wait(self) -> None:
+        """Return when the device is idle."""
+        if self._device.type != "cpu":
+            torch.cuda.synchronize(self._device)
 
     def free_bytes(self) -> int | None:
         """Return the device's free memory; None on a CPU."""

@@ -86,7 +86,9 @@ class TorchSession:
         with torch.inference_mode():
             if self._copies:
                 torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # untyped in torch
-            result, *following = self._run(self._take(data) if on_host else data, *state.tensors)
+            # On a device nobody has folded the clips of a batch into one axis.
+            tensor = self._take(data) if on_host else data.reshape(-1, *data.shape[-3:])
+            result, *following = self._run(tensor, *state.tensors)
             if self._copies:
                 result, *following = (tensor.clone() for tensor in (result, *following))
             given = self._give(result) if on_host else result
@@ -94,6 +96,19 @@ class TorchSession:
             np.copyto(out, given, casting="no")
             given = out
         return given, TorchState(tuple(following))
+
+    def prepared(self, data: np.ndarray, state: SessionState) -> Callable[[], object]:
+        """Return what runs the module by itself on one input that is in place, without waiting for it."""
+        assert isinstance(state, TorchState), "a state comes from this backend"
+        tensor, tensors = torch.tensor(data, device=self._device), state.tensors
+
+        def run() -> object:
+            with torch.inference_mode():
+                if self._copies:
+                    torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # untyped in torch
+                return self._run(tensor, *tensors)
+
+        return run
 
     def close(self) -> None:
         """Nothing to free: the module goes with its last reference."""

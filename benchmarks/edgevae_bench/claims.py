@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgevae.bundle import Bundle
 from edgevae.errors import IncompatibleError, InputError
 from edgevae.files import sha256
-from edgevae_bench.clock import Latency, WarmUp
 from edgevae_bench.environment import Environment
-from edgevae_bench.result import LatencyRow, Operation, ProcessRow, QualityRow, Work
-from edgevae_bench.subjects import BASELINE, AnyCodec, Subject
+from edgevae_bench.result import LatencyRow, QualityRow
+from edgevae_bench.subject_row import SubjectRow
+from edgevae_bench.subjects import REFERENCE
+from edgevae_bench.work import Case
 
 AGREE_DB = 40.0
 """PSNR between two reconstructions below which they do not come from one network, and no ratio is given."""
@@ -23,65 +24,63 @@ MAX_CV_RATIO = 0.1
 BUSY = 0.5
 """Load average before the run above which the machine is called busy."""
 
+MAX_STEAL_RATIO = 0.02
+"""Part of the CPU time that a hypervisor may take before it is said."""
 
-def difference(work: Work, other: Work) -> str | None:
-    """Return the first thing in which two pieces of work differ; None where a ratio of their times means something."""
-    for field in fields(Work):
-        mine, theirs = getattr(work, field.name), getattr(other, field.name)
-        if mine != theirs:
-            return f"{field.name} is {mine}, the baseline's is {theirs}"
-    return None
+SHOWN = 5
+"""Rows that a warning names."""
 
-
-def speedup(
-    row: LatencyRow, baseline: LatencyRow | None, *, agreement_db: float | None
-) -> LatencyRow:
-    """Return the row with its ratio to the baseline, or with the reason why there is none.
-
-    Args:
-        row: Of a subject.
-        baseline: Of the same operation; None where no baseline was measured.
-        agreement_db: PSNR between the two reconstructions; None for the baseline itself, infinite where they are equal.
-    """
-    if baseline is None:
-        return replace(
-            row, no_speedup_reason="no PyTorch baseline was measured; give one with --against"
-        )
-    reason = difference(row.work, baseline.work)
-    if reason is None and agreement_db is not None and not agreement_db >= AGREE_DB:
-        reason = f"its frames are not the baseline's: {agreement_db:.1f} dB apart, expected at least {AGREE_DB:g}"
-    if reason is not None:
-        return replace(row, no_speedup_reason=reason)
-    return replace(row, speedup_ratio=baseline.latency.median_ms / row.latency.median_ms)
+NO_BASELINE = "no PyTorch was measured; give the checkpoint with --against"
 
 
-def latency_rows(
-    subjects: Sequence[Subject],
-    latencies: Mapping[str, Mapping[Operation, Latency]],
-    quality: Sequence[QualityRow],
-    *,
-    size_px: tuple[int, int],
+def with_speedups(
+    rows: Sequence[LatencyRow], quality: Sequence[QualityRow]
 ) -> tuple[LatencyRow, ...]:
-    """Return the rows, operation by operation, with the ratios that may be claimed.
+    """Return the rows with the ratios to PyTorch that may be claimed, or why there is none.
 
     Args:
-        subjects: All that were measured.
-        latencies: By subject and operation.
-        quality: With the rows against the baseline.
-        size_px: (H, W) of the frames.
+        rows: Of all subjects.
+        quality: With the rows against the reference.
     """
-    agreement = {row.subject: row.quality.psnr_db for row in quality if row.against == BASELINE}
-    rows = {
-        (s.name, op): _row(s, op, latency, size_px)
-        for s in subjects
-        for op, latency in latencies[s.name].items()
-    }
-    operations = dict.fromkeys(op for _, op in rows)
-    return tuple(
-        speedup(rows[s.name, op], rows.get((BASELINE, op)), agreement_db=agreement.get(s.name))
-        for op in operations
-        for s in subjects
-    )
+    return tuple(_with_speedup(row, rows, quality) for row in rows)
+
+
+def _with_speedup(
+    row: LatencyRow, rows: Sequence[LatencyRow], quality: Sequence[QualityRow]
+) -> LatencyRow:
+    baselines = [other for other in rows if other.subject.startswith("pytorch")]
+    ratios, reasons = {}, list[str]()
+    for base in baselines:
+        if (base.work.case, base.work.boundary) != (row.work.case, row.work.boundary):
+            continue
+        if (base.work.operation, base.work.arrays) != (row.work.operation, row.work.arrays):
+            continue
+        reason = row.work.difference(base.work)
+        for one in dict.fromkeys((row.subject, base.subject)):
+            reason = reason or disagreement(one, row.work.case, quality)
+        if reason is None:
+            ratios[base.subject] = base.latency.median_ms / row.latency.median_ms
+        else:
+            reasons.append(f"{base.subject}: {reason}")
+    why = "; ".join(reasons) if baselines else NO_BASELINE
+    if baselines and not reasons and not ratios:
+        why = "PyTorch has no figure for this work"
+    return replace(row, speedup_ratios=ratios, no_speedup_reason=None if ratios else why)
+
+
+def disagreement(subject: str, case: Case, quality: Sequence[QualityRow]) -> str | None:
+    """Return why a subject's frames are not the reference's; None where they are, or it is the reference."""
+    if subject == REFERENCE:
+        return None
+    for row in quality:
+        if (row.subject, row.case, row.against) == (subject, case, REFERENCE):
+            if row.nonfinite_latents:
+                return f"{subject} has {row.nonfinite_latents} latents that are not finite"
+            psnr = row.quality.psnr_db
+            if psnr is None or psnr >= AGREE_DB:
+                return None
+            return f"its frames are not the reference's: {psnr:.1f} dB apart, expected at least {AGREE_DB:g}"
+    return f"{subject} was not compared with {REFERENCE}"
 
 
 def require_source(bundle: Path, checkpoint: Path) -> str:
@@ -105,78 +104,66 @@ def require_source(bundle: Path, checkpoint: Path) -> str:
     return found
 
 
-def require_same_spec(codecs: Mapping[str, AnyCodec]) -> None:
-    """Return if all subjects have the same factors, state and normalisation.
-
-    Raises:
-        IncompatibleError: one has others, though its weights are the same: its `config.json` was changed.
-    """
-    (first, reference), *others = codecs.items()
-    for name, codec in others:
-        if codec.spec != reference.spec:
-            raise IncompatibleError(
-                f"{name}: factors, state or latent normalisation are not those of {first}; export the checkpoint again"
-            )
-
-
 def warnings(
     environment: Environment,
-    warm: WarmUp,
+    subjects: Sequence[SubjectRow],
     latency: Sequence[LatencyRow],
-    processes: Sequence[ProcessRow],
     *,
-    runtime: str,
+    percentile: int,
 ) -> tuple[str, ...]:
-    """Return what a reader must know before believing the figures, one sentence each."""
+    """Return what a reader must know before believing the figures, one sentence each.
+
+    Args:
+        environment: Before the run.
+        subjects: Of every case.
+        latency: Of every subject.
+        percentile: The highest that was to be more than the maximum.
+    """
     found = []
     if (environment.load_average_1min or 0.0) > BUSY:
         found.append(
             f"the machine was busy before the run: load average {environment.load_average_1min} over one minute"
         )
-    if warm.unsteady:
-        found.append(
-            f"after {warm.rounds} rounds of warm-up these still changed: {', '.join(warm.unsteady)}"
-        )
+    for row in subjects:
+        found += [f"{row.subject.name} at {row.case}: {text}" for text in _doubts(row)]
     unsteady = [row for row in latency if row.latency.cv_ratio > MAX_CV_RATIO]
     if unsteady:
-        each = ", ".join(
-            f"{row.subject} {row.work.operation} {100 * row.latency.cv_ratio:.0f} %"
-            for row in unsteady
-        )
+        each = _some([f"{_name(r)} {100 * r.latency.cv_ratio:.0f} %" for r in unsteady])
         found.append(
             f"unsteady, standard deviation above {100 * MAX_CV_RATIO:.0f} % of the mean: {each}"
         )
-    for process in processes:
-        if process.process.peak_rss_bytes is None:
-            found.append(
-                f"{process.subject}: no peak memory, this system has no /proc/self/status with VmHWM"
-            )
-        if process.subject == runtime and process.process.torch_loaded:
-            found.append(f"{process.subject}: PyTorch was loaded in the runtime's process")
+    short = [r for r in latency if percentile in r.latency.undersampled_percentiles]
+    if short:
+        each = _some([f"{_name(row)} ({row.latency.n})" for row in short])
+        found.append(
+            f"too few samples for the {percentile}th percentile, which is the maximum: {each}"
+        )
     return tuple(found)
 
 
-def _row(
-    subject: Subject, operation: Operation, latency: Latency, size_px: tuple[int, int]
-) -> LatencyRow:
-    work = Work(
-        boundary="stream",
-        operation=operation,
-        device=subject.device,
-        precision=subject.precision,
-        threads=subject.threads,
-        batch_clips=1,
-        chunk_frames=subject.chunk_frames,
-        height_px=size_px[0],
-        width_px=size_px[1],
-        frames_dtype="uint8",
-        latents_dtype="float32",
-    )
-    return LatencyRow(
-        subject=subject.name,
-        work=work,
-        latency=latency,
-        frames_per_s=subject.chunk_frames / latency.median_ms * 1e3,
-        speedup_ratio=None,
-        no_speedup_reason=None,
-    )
+def _doubts(row: SubjectRow) -> Iterator[str]:
+    if row.status == "measured" and not row.is_steady:
+        yield f"its time still changed after {row.warm_up_turns} turns of warm-up"
+    if row.subject.kind == "runtime" and row.cost is not None and row.cost.torch_loaded:
+        yield "PyTorch was loaded in the runtime's process"
+    if row.subject.backend == "onnxruntime" and (row.subject.device, row.subject.precision) == (
+        "cpu",
+        "fp16",
+    ):
+        yield "ONNX Runtime's CPU provider runs fp16 graphs in fp32 arithmetic"
+    seen = row.conditions
+    if seen is not None and seen.throttle_reasons:
+        yield f"clocks were held down: {', '.join(seen.throttle_reasons)}"
+    if seen is not None and (seen.steal_ratio or 0.0) > MAX_STEAL_RATIO:
+        yield f"a hypervisor gave {100 * (seen.steal_ratio or 0.0):.0f} % of the CPU's time to others"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are: each row has its figure, a warning need not have all."""
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _name(row: LatencyRow) -> str:
+    work = row.work
+    return f"{row.subject} {work.case} {work.boundary}/{work.arrays} {work.operation}"

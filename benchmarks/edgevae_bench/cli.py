@@ -1,32 +1,59 @@
-"""`edgevae benchmark`: speed, memory and quality of a model on this machine, against PyTorch."""
+"""`edgevae benchmark`: speed, memory, energy and quality of a model on this machine, against PyTorch."""
 
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 import edgevae
-from edgevae.cli.options import backend_options, json_option, model_argument, resolve_model
-from edgevae.errors import InputError
+from edgevae.cli.options import json_option, model_argument, resolve_model
+from edgevae_bench.compare_cli import command as compare
+from edgevae_bench.options import SWEEP, require_place, size_of
+from edgevae_bench.page.options import report_options
 
 if TYPE_CHECKING:
-    from edgevae_bench.plan import Found, Progress
+    from edgevae_bench.plan import Found, Plan, Progress
 
 DEMO_CLIP = Path(edgevae.__file__).parent / "clips" / "flower.mp4"
 """The clip that the package ships."""
 
-_SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
+F = TypeVar("F", bound=Callable[..., Any])  # Any: click commands take whatever their options are
+
+
+class WithCompare(click.Command):
+    """The command, which hands `compare A B` over to a command of its own."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Return the context of `compare` where that is the first word, else of the benchmark."""
+        if args[:1] == ["compare"]:
+            return compare.make_context(f"{info_name} compare", args[1:], parent=parent, **extra)
+        return super().make_context(info_name, args, parent=parent, **extra)
+
+
+def _options(function: F) -> F:
+    for option in reversed(SWEEP):
+        function = option(function)
+    return function
 
 
 @click.command(
+    cls=WithCompare,
     epilog="\b\nExamples:\n"
     "  edgevae benchmark models/mine --video clip.mp4 --against runs/mine/checkpoint\n"
-    "  edgevae benchmark edgevae-video-xs --video clip.mp4 --size 640x360 -o results.json --picture frames.png"
+    "  edgevae benchmark edgevae-video-s --against edgevae-video-s --backend all --size 640x360 --size 1280x720 \\\n"
+    "    -o results.json --picture frames.png\n"
+    "  edgevae benchmark models/mine --min-psnr 30 --max-p99-ms 40 --json    # exit code 3 where one is missed\n"
+    "  edgevae benchmark compare before.json after.json",
 )
 @model_argument
 @click.option(
@@ -41,127 +68,152 @@ _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
     metavar="CHECKPOINT",
     help="What MODEL was exported from: measure it in PyTorch too.",
 )
-@click.option(
-    "--frames",
-    type=click.IntRange(min=0),
-    default=64,
-    show_default=True,
-    help="Frames to use; 0 is all.",
-)
-@click.option("--size", metavar="WxH", help="Resize the frames first, for example to 640x360.")
-@click.option(
-    "--rounds",
-    type=click.IntRange(min=1),
-    default=30,
-    show_default=True,
-    help="Samples of each latency.",
-)
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    help="Of the order in which subjects take turns.",
-)
-@backend_options
+@_options
 @click.option(
     "-o",
     "--output",
     metavar="JSON",
     type=click.Path(path_type=Path),
-    help="Also write it here, with every sample.",
+    help="Also write it here, and every sample to a .samples.jsonl beside it; written after every round.",
 )
+@click.option("--resume", is_flag=True, help="Go on with the run in --output that was broken off.")
 @click.option(
     "--picture",
     metavar="PNG",
     type=click.Path(path_type=Path),
     help="Write source, result and difference.",
 )
+@report_options
 @json_option
 def command(
     model: str,
     video: Path,
     against: str | None,
-    frames: int,
-    size: str | None,
     output: Path | None,
     picture: Path | None,
+    report: Path | None,
+    markdown: Path | None,
+    csv: Path | None,
     as_json: bool,
-    **options: Any,  # Any: those of the runtime and of the clock, which Plan names
+    **options: Any,  # Any: those that say what is measured, see `_plan`
 ) -> None:
-    """Measure MODEL on the frames of CLIP: time per chunk, load time, peak memory, quality of the reconstruction.
+    """Measure MODEL on the frames of CLIP: latency, throughput, load time, memory, energy, quality.
 
     MODEL is a bundle, a checkpoint (where PyTorch is installed) or the name of a shipped model.
 
-    With --against the same weights also run in PyTorch, eager and channels-last: on the same frames, with the same
-    threads, in turns. A speed-up is given only where both did the same work.
+    Every backend runs in a process of its own, all in turns, on the same frames with the same threads. With --against
+    the same weights also run in PyTorch; a speed-up is given only where both did the same work. Sizes, batches,
+    precisions and backends may be given several times: every combination is measured.
 
-    Tables for people come first, one line of JSON comes last.
+    Tables for people come first, one line of JSON comes last. Compare two results with `edgevae benchmark compare`.
     """
     require_place(output, "--output", suffix=".json")
     require_place(picture, "--picture", suffix=".png")
-    size_px = size_of(size)
-    from edgevae.runtime.shipped import locate
-    from edgevae_bench import environment
-    from edgevae_bench.clip import Clip
-    from edgevae_bench.plan import Plan
+    require_place(report, "--report", suffix=".html")
+    require_place(markdown, "--markdown", suffix=".md")
+    require_place(csv, "--csv", suffix=".csv")
+    sizes = tuple(map(size_of, options.pop("sizes")))
     from edgevae_bench.run import run
+    from edgevae_bench.verdicts import require_passed
 
-    options["threads"] = options["threads"] or environment.default_threads()
-    clip = Clip(path=str(video), max_frames=frames or None, size_px=size_px)
-    checkpoint = None if against is None else locate(against, part="checkpoint")
-    plan = Plan(bundle=resolve_model(model), checkpoint=checkpoint, clip=clip, **options)
+    plan = _plan(resolve_model(model), video, against, output=output, sizes=sizes, **options)
     with _progress() as progress:
         found = run(plan, progress=progress)
-    _report(found, output=output, picture=picture, as_json=as_json)
+    _write_reports(found, html=report, markdown=markdown, csv=csv)
+    _report(found, picture=picture, as_json=as_json)
+    require_passed(found.result)
 
 
-def _report(found: Found, *, output: Path | None, picture: Path | None, as_json: bool) -> None:
+def _plan(
+    bundle: Path,
+    video: Path,
+    against: str | None,
+    *,
+    output: Path | None,
+    sizes: tuple[tuple[int, int], ...],
+    frames: int,
+    min_psnr: float | None,
+    max_p99_ms: float | None,
+    percentile: str | None,
+    threads: int | None,
+    boundaries: tuple[Any, ...],  # Any: click has checked that they are boundaries
+    resume: bool,
+    **options: Any,  # Any: those that have the plan's own names
+) -> Plan:
+    from edgevae.runtime.shipped import locate
+    from edgevae_bench import environment
+    from edgevae_bench.plan import Plan
+    from edgevae_bench.result import Gates
+    from edgevae_bench.work import BOUNDARIES
+
+    gated = "90" if max_p99_ms is None else "99"
+    return Plan(
+        bundle=bundle,
+        checkpoint=None if against is None else locate(against, part="checkpoint"),
+        video=video,
+        threads=threads or environment.default_threads(),
+        sizes_px=sizes,
+        boundaries=tuple(b for b in BOUNDARIES if not boundaries or b in boundaries),
+        max_frames=frames or None,
+        percentile=int(percentile or gated),
+        gates=Gates(min_psnr_db=min_psnr, max_p99_ms=max_p99_ms),
+        output=output,
+        is_resumed=resume,
+        **options,
+    )
+
+
+def _write_reports(
+    found: Found, *, html: Path | None, markdown: Path | None, csv: Path | None
+) -> None:
+    """Write the report files that were asked for."""
+    from edgevae_bench.page.files import write_reports
+    from edgevae_bench.page.view import Pictures
+    from edgevae_bench.samples import by_row
+
+    if html is not None and not found.shown:
+        click.echo(
+            "edgevae: the report has no pictures: every turn was taken by an earlier run", err=True
+        )
+    pictures = Pictures(subject=found.shown_subject, shown=found.shown)
+    write_reports(
+        found.result,
+        by_row(found.samples),
+        pictures=pictures,
+        html=html,
+        markdown=markdown,
+        csv=csv,
+    )
+
+
+def _report(found: Found, *, picture: Path | None, as_json: bool) -> None:
     """Write the files that were asked for, then print."""
-    from edgevae_bench import report
+    from edgevae_bench import document, report
     from edgevae_bench.picture import write_picture
 
-    if output is not None:
-        report.write_json(found.result, output)
     if picture is not None:
-        write_picture(found.shown, picture, subject=found.shown_subject)
+        if not found.shown:
+            click.echo("edgevae: no picture: every turn was taken by an earlier run", err=True)
+        else:
+            write_picture(found.shown, picture, subject=found.shown_subject)
     if not as_json:
         click.echo(report.to_text(found.result) + "\n")
-    click.echo(report.to_line(found.result))
+    click.echo(document.to_line(found.result))
 
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Progress]:
-    """Yield a function that moves a bar on stderr."""
+    """Yield a function that moves a bar on stderr, with an estimate of the time that is left."""
     from tqdm import tqdm
 
-    with tqdm(dynamic_ncols=True, leave=False, disable=None) as bar:
+    with tqdm(dynamic_ncols=True, leave=False, disable=None, unit="turn") as bar:
+        first: list[int] = []
 
-        def move(what: str, done: int, of: int | None) -> None:
+        def move(what: str, done: int, of: int) -> None:
+            first.append(done)
             bar.set_description_str(what, refresh=False)
-            bar.total, bar.n = of, done
+            # Turns of an earlier run that is gone on with tell nothing of this one's speed.
+            bar.initial, bar.total, bar.n = first[0], of, done
             bar.refresh()
 
         yield move
-
-
-def size_of(text: str | None) -> tuple[int, int] | None:
-    """Return (H, W) of `WxH`."""
-    if text is None:
-        return None
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise InputError(
-            f"--size: got {text!r}, expected width and height in pixels, for example 640x360"
-        )
-    return int(match[2]), int(match[1])
-
-
-def require_place(path: Path | None, option: str, *, suffix: str) -> None:
-    """Refuse before the measuring, not after it, a file that could not be written."""
-    if path is None:
-        return
-    if path.suffix.lower() != suffix:
-        raise InputError(f"{option}: got {path}, expected a file that ends in {suffix}")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(f"{option}: cannot write {path}; expected a file in a folder that exists")

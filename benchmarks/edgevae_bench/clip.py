@@ -50,14 +50,8 @@ class ClipFacts:
     """Of the frames in the file."""
     source_width_px: int
     """Of the frames in the file."""
-    height_px: int
-    """Of the frames that were measured."""
-    width_px: int
-    """Of the frames that were measured."""
-    timed_frames: int
-    """Frames at the start of the clip that the clock ran over, again and again."""
-    quality_frames: int
-    """Frames at the start of the clip that were reconstructed and compared."""
+    frames_per_s: float | None
+    """Frame rate of the file; None for a still image."""
 
 
 def parts(
@@ -76,30 +70,22 @@ def parts(
     yield from chunks(_groups(clip, notes if notes is not None else []), chunk_frames=chunk_frames)
 
 
-def facts(
-    clip: Clip, *, size_px: tuple[int, int], timed_frames: int, quality_frames: int
-) -> ClipFacts:
+def facts(clip: Clip) -> ClipFacts:
     """Return what the report says of the clip.
 
-    Args:
-        clip: Which frames.
-        size_px: (H, W) of the frames that were measured.
-        timed_frames: How many the clock ran over.
-        quality_frames: How many were compared.
+    Raises:
+        MediaError: the file is missing or no video.
     """
     from edgevae.video.reader import open_video
 
     with open_video(clip.path) as video:
-        source_px = video.info.height_px, video.info.width_px
+        info = video.info
     return ClipFacts(
         name=Path(clip.path).name,
         sha256=_digest(Path(clip.path)),
-        source_height_px=source_px[0],
-        source_width_px=source_px[1],
-        height_px=size_px[0],
-        width_px=size_px[1],
-        timed_frames=timed_frames,
-        quality_frames=quality_frames,
+        source_height_px=info.height_px,
+        source_width_px=info.width_px,
+        frames_per_s=float(info.rate) if info.rate else None,
     )
 
 

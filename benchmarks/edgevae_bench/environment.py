@@ -11,11 +11,13 @@ from pathlib import Path
 
 import psutil
 
+from edgevae.cuda.probe import Gpu
 from edgevae.version import __version__
+from edgevae_bench.nvml import open_nvml
 
 PACKAGES = (
     *("numpy", "scipy", "onnxruntime", "onnxruntime-gpu", "torch", "av", "pillow"),
-    *("tensorrt", "tensorrt-rtx", "cuda-bindings", "pycuda"),
+    *("tensorrt", "tensorrt-rtx", "cuda-bindings", "pycuda", "openvino"),
 )
 """Distributions whose version is recorded; None for those that are not installed."""
 
@@ -50,11 +52,27 @@ class Environment:
     """Whether tracked files differ from that commit."""
     load_average_1min: float | None
     """Processes that wanted a CPU before the run, mean of a minute; None where the system does not say."""
+    is_virtual: bool | None
+    """Whether a hypervisor is below the system, so that others may share its cores; None where unknown."""
+    cpu_governor: str | None
+    """What chooses the CPU's clock, such as `performance`; None where the system does not tell."""
+    power_mode: str | None
+    """Of a Jetson, as `nvpmodel` names it; None elsewhere."""
+    gpu: Gpu | None
+    """The GPU that was measured; None for a benchmark on the CPU."""
+    gpu_power_limit_w: float | None
+    """Of the GPU; None where NVML is not there."""
 
 
-def describe() -> Environment:
-    """Return the environment of this process; about 30 ms."""
+def describe(gpu: Gpu | None = None, *, root: Path = Path("/")) -> Environment:
+    """Return the environment of this process; about 30 ms.
+
+    Args:
+        gpu: The GPU that is to be measured.
+        root: Where the file system begins, for what is read from /proc and /sys.
+    """
     commit, modified = _git(Path(__file__).resolve())
+    nvml = None if gpu is None else open_nvml(gpu.index)
     return Environment(
         cpu_name=cpu_name(),
         physical_cores=_physical_cores(),
@@ -69,6 +87,11 @@ def describe() -> Environment:
         git_commit=commit,
         git_modified=modified,
         load_average_1min=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        is_virtual=_is_virtual(root),
+        cpu_governor=_governor(root),
+        power_mode=_power_mode(),
+        gpu=gpu,
+        gpu_power_limit_w=None if nvml is None else nvml.power_limit_w(),
     )
 
 
@@ -100,6 +123,38 @@ def cpu_name() -> str:
             if line.startswith(key):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def _is_virtual(root: Path) -> bool | None:
+    """Return whether the CPU says that a hypervisor runs it; None where /proc/cpuinfo has no flags."""
+    text = _text(root / "proc" / "cpuinfo")
+    flags = [line for line in text.splitlines() if line.startswith("flags")]
+    return any("hypervisor" in line.split() for line in flags) if flags else None
+
+
+def _governor(root: Path) -> str | None:
+    """Return the governors of the cores, each once."""
+    files = root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
+    return ", ".join(sorted({_text(file).strip() for file in files})) or None
+
+
+def _power_mode() -> str | None:
+    """Return a Jetson's power mode, such as `MAXN`."""
+    try:
+        done = subprocess.run(["nvpmodel", "-q"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    for line in done.stdout.splitlines():
+        if "Power Mode:" in line:
+            return line.partition(":")[2].strip()
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _physical_cores() -> int:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from edgevae.errors import InputError
 from edgevae.files import atomic_file
 from edgevae.frames import Frames
-from edgevae_bench.comparison import Shown
+from edgevae_bench.scoring import Shown
 
 AMPLIFY = 4
 """Differences are shown this many times as large, so that an eye finds them."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from edgevae.errors import InputError
-from edgevae.spec import Precision
-from edgevae_bench.clip import Clip
-from edgevae_bench.comparison import Shown
-from edgevae_bench.result import Result
+from edgevae_bench.latency import samples_for
+from edgevae_bench.result import Gates, Result
+from edgevae_bench.samples import Sample
+from edgevae_bench.scoring import Shown
+from edgevae_bench.work import BOUNDARIES, Boundary
 
-Progress: TypeAlias = Callable[[str, int, int | None], object]
-"""Told what is being done, how much of it is done, and of how much where that is known."""
+Progress: TypeAlias = Callable[[str, int, int], object]
+"""Told what is being done, and how many turns of how many are over."""
+
+FEWEST_ROUNDS, FILE_ROUNDS = 10, 5
+"""Of every subject, where the user names no number; turns at the boundary file at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,28 +28,69 @@ class Plan:
     bundle: Path
     """The folder of the model."""
     checkpoint: Path | None
-    """The folder of the weights that it was exported from, for the PyTorch baselines; None for none."""
-    clip: Clip
-    """The frames."""
+    """The folder of the weights that it was exported from, for PyTorch; None for none."""
+    video: Path
+    """The file whose frames are used."""
     threads: int
     """CPU threads of every subject."""
-    rounds: int
-    """Samples to take."""
-    backend: str = "auto"
-    """As `edgevae.load` takes it."""
+    sizes_px: tuple[tuple[int, int], ...] = ()
+    """(H, W) to resize the frames to; none stands for the file's own."""
+    batches: tuple[int, ...] = (1,)
+    """Clips side by side."""
+    backends: tuple[str, ...] = ("auto",)
+    """Names of `selection.BACKENDS`, `auto` for the runtime's own choice, or `all`."""
+    precisions: tuple[str, ...] = ()
+    """Of the arithmetic; none stands for what suits the device."""
     device: str = "auto"
     """As `edgevae.load` takes it."""
-    precision: Precision | None = None
-    """As `edgevae.load` takes it."""
-    max_warm_up_rounds: int = 15
+    boundaries: tuple[Boundary, ...] = BOUNDARIES
+    """Where the clock starts and stops."""
+    max_frames: int | None = None
+    """Frames to reconstruct and compare; None for all of the clip."""
+    rounds: int | None = None
+    """Turns of each subject at each boundary; None for as many as the percentile needs."""
+    percentile: int = 90
+    """The highest percentile that is to be more than the maximum."""
+    max_chunks: int = 8
+    """Chunks of a turn, at most; even."""
+    max_warm_up_turns: int = 20
     """Bound of the warm-up."""
+    is_interleaved: bool | None = None
+    """Whether all subjects of a case are open and take turns; None: not where GPU and CPU share their memory."""
     seed: int = 0
-    """Of the order within the rounds."""
+    """Of the order of the turns."""
+    gates: Gates = field(default_factory=Gates)
+    """Limits."""
+    output: Path | None = None
+    """Where the document goes; the samples go beside it."""
+    is_resumed: bool = False
+    """Whether to go on with what is in `output`."""
+    pauses: tuple[tuple[str, float], ...] = ()
+    """Subjects that are made slower, by which part: planted regressions, for the checks of the benchmark itself."""
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "threads"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: got {getattr(self, name)}, expected at least 1")
+        for name, least in (("threads", 1), ("max_chunks", 2)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name}: got {getattr(self, name)}, expected at least {least}")
+        if self.max_chunks % 2:
+            raise InputError(f"max_chunks: got {self.max_chunks}, expected an even number")
+        if self.rounds is not None and self.rounds < 1:
+            raise InputError(f"rounds: got {self.rounds}, expected at least 1")
+        if not self.boundaries:
+            raise InputError(f"boundary: got none, expected some of {', '.join(BOUNDARIES)}")
+        if self.gates.max_p99_ms is not None and "call" not in self.boundaries:
+            raise InputError(
+                "--max-p99-ms: is held against the boundary call, which is not measured; add it"
+            )
+        if self.is_resumed and self.output is None:
+            raise InputError("--resume: there is nothing to go on with without --output")
+        samples_for(self.percentile)  # a percentile that is not known is said now
+
+    def rounds_of(self, chunks: int) -> int:
+        """Return how many rounds are measured, with turns of so many chunks."""
+        if self.rounds is not None:
+            return self.rounds
+        return max(FEWEST_ROUNDS, -(-samples_for(self.percentile) // chunks))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +100,8 @@ class Found:
     result: Result
     """For the report."""
     shown: tuple[Shown, ...]
-    """Frames for the picture, reconstructed by `shown_subject`."""
+    """Frames for the picture, reconstructed by `shown_subject` at the first case; none where its turns were over."""
     shown_subject: str
     """The runtime's name."""
+    samples: tuple[Sample, ...]
+    """Of all latencies."""

@@ -45,7 +45,9 @@ class FrameScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """How a clip differs from its reference. A field is None where it is not defined, and infinite where it is."""
+    """How a clip differs from its reference. A field is None where it is not defined; a PSNR also where the frames are
+    equal, because JSON has no word for infinity.
+    """
 
     frames: int
     """How many frames were compared."""
@@ -53,14 +55,14 @@ class Quality:
     """How many of them are equal to their reference in every value."""
     mse: float
     """Mean of the frames' mean squared errors, in levels squared."""
-    psnr_db: float
-    """PSNR of `mse`: one figure for the whole clip, as if it were one picture."""
+    psnr_db: float | None
+    """PSNR of `mse`; None where it is 0: one figure for the whole clip, as if it were one picture."""
     psnr_frame_mean_db: float | None
     """Mean of the PSNR of the frames that are not identical; None where all are."""
     worst_frame: int
     """Index of the frame with the largest error."""
-    worst_frame_psnr_db: float
-    """Its PSNR."""
+    worst_frame_psnr_db: float | None
+    """Its PSNR; None where all frames are identical."""
     max_levels: int
     """The largest difference of a value in the clip, 0..255."""
     ssim: float | None
@@ -71,8 +73,8 @@ class Quality:
     """Frame-difference PSNR, of the mean of D^2; None for one frame."""
     boundary_flicker_ratio: float | None
     """Mean |D| where a chunk begins, divided by that inside chunks; 1 means that boundaries cannot be told apart."""
-    frames_psnr_db: tuple[float, ...]
-    """PSNR of each frame."""
+    frames_psnr_db: tuple[float | None, ...]
+    """PSNR of each frame; None for an identical one."""
 
 
 def score_frames(
@@ -125,16 +127,16 @@ def summarise(scores: Sequence[FrameScore], *, chunk_frames: int) -> Quality:
         frames=len(scores),
         identical_frames=len(scores) - len(different),
         mse=mse,
-        psnr_db=psnr_db(mse),
+        psnr_db=_finite(psnr_db(mse)),
         psnr_frame_mean_db=fmean(different) if different else None,
         worst_frame=worst,
-        worst_frame_psnr_db=frames_psnr[worst],
+        worst_frame_psnr_db=_finite(frames_psnr[worst]),
         max_levels=max(score.max_levels for score in scores),
         ssim=_mean([score.ssim for score in scores]),
         ms_ssim=_mean([score.ms_ssim for score in scores]),
-        motion_psnr_db=psnr_db(fmean(motion)) if motion else None,
+        motion_psnr_db=_finite(psnr_db(fmean(motion))) if motion else None,
         boundary_flicker_ratio=_flicker(scores, chunk_frames),
-        frames_psnr_db=frames_psnr,
+        frames_psnr_db=tuple(map(_finite, frames_psnr)),
     )
 
 
@@ -169,7 +171,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _flicker(scores: Sequence[FrameScore], chunk_frames: int) -> float | None:
-    """Return mean |D| at boundaries over mean |D| inside; None where one of them has no frame, or both are 0."""
+    """Return mean |D| at boundaries over mean |D| inside; None where one of them has no frame, or that inside is 0."""
     moving = [
         (index, score.motion_mae)
         for index, score in enumerate(scores)
@@ -177,6 +179,8 @@ def _flicker(scores: Sequence[FrameScore], chunk_frames: int) -> float | None:
     ]
     at = [mae for index, mae in moving if index % chunk_frames == 0]
     inside = [mae for index, mae in moving if index % chunk_frames]
-    if not at or not inside or not (any(at) or any(inside)):
-        return None
-    return fmean(at) / fmean(inside) if any(inside) else math.inf
+    return fmean(at) / fmean(inside) if at and any(inside) else None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

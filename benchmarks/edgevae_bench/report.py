@@ -1,166 +1,155 @@
-"""The report: tables for people, and one JSON document for machines."""
+"""The report for people: tables of a result, as plain text."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from edgevae.files import write_atomically
-from edgevae.strict import to_dict
-from edgevae_bench.result import LatencyRow, ProcessRow, QualityRow, Result, Work
+from edgevae_bench.result import LatencyRow, QualityRow, Result
+from edgevae_bench.subject_row import SubjectRow
+from edgevae_bench.subjects import REFERENCE
+from edgevae_bench.work import Boundary, Case
 
-DIGITS = 6
-"""Significant digits of a number in the JSON document."""
-
-LONG_KEYS = ("samples_ms", "frames_psnr_db")
-"""Lists with an entry per sample or frame, which are in the file and not in the line on stdout."""
+TITLES: dict[Boundary, str] = {
+    "graph": "graph: the graphs alone, inputs in place; ms of a chunk",
+    "call": "call: arrays in, arrays out, each call waited for; ms of a chunk",
+    "stream": "stream: chunk by chunk with its state, encode and decode in turn; ms of a chunk",
+    "file": "file: file in, file out, with the video codec; ms of the file",
+}
 
 
 def to_text(result: Result) -> str:
     """Return the tables."""
-    clip, machine = result.clip, result.environment
-    versions = ", ".join(
-        f"{name} {version}" for name, version in machine.package_versions.items() if version
-    )
-    resized = (clip.height_px, clip.width_px) != (clip.source_height_px, clip.source_width_px)
-    size = f"{clip.width_px}x{clip.height_px}"
-    lines = [
-        f"model    {result.model.name}, bundle sha256 {result.model.bundle_sha256[:12]}",
-        f"clip     {clip.name}, {size}"
-        + (f" resized from {clip.source_width_px}x{clip.source_height_px}" if resized else "")
-        + f"; timed on the first {clip.timed_frames} frames, compared on the first {clip.quality_frames}",
-        f"machine  {machine.cpu_name}, {machine.physical_cores} cores, {machine.ram_bytes / 2**30:.1f} GiB, "
-        f"{machine.os_name}",
-        f"         Python {machine.python_version}, edgevae {machine.edgevae_version}, {versions}",
-        f"method   {result.warm_up_rounds} rounds to warm up, then {result.rounds} rounds interleaved, nothing trimmed",
-        "",
-        *_latency_table(result.latency),
-        "",
-        *_process_table(result.process),
-        "",
-        *_quality_table(result.quality),
+    lines = [*_head(result)]
+    for case in result.settings.cases:
+        lines += ["", f"== {case.width_px}x{case.height_px}, batch {case.batch_clips} =="]
+        lines += _latency(result, case)
+        lines += ["", *_costs([row for row in result.subjects if row.case == case])]
+        lines += ["", *_quality([row for row in result.quality if row.case == case])]
+        lines += _energy(result, case)
+        lines += [
+            f"{row.status}: {row.subject.name}: {row.reason}"
+            for row in result.subjects
+            if row.case == case and row.reason
+        ]
+    lines += _ceilings(result)
+    lines += [
+        f"gate {verdict.gate} {verdict.limit:g}: {verdict.subject} at {verdict.case}: {verdict.what} "
+        f"{_number(verdict.value, 2)}: {'kept' if verdict.passed else 'MISSED'}"
+        + ("" if verdict.note is None else f" ({verdict.note})")
+        for verdict in result.verdicts
+        if verdict.gate != "finite_latents" or not verdict.passed
     ]
     if result.warnings:
         lines += ["", *(f"warning: {warning}" for warning in result.warnings)]
     return "\n".join(lines)
 
 
-def to_document(result: Result, *, long: bool) -> dict[str, Any]:
-    """Return the result as JSON-like data: units in the keys, six significant digits, null for what is not finite.
-
-    Args:
-        result: What was found.
-        long: With a number for every sample and frame.
-    """
-    document: dict[str, Any] = plain(to_dict(result), long=long)
-    for row, source in zip(document["latency"], result.latency, strict=True):
-        row["latency"]["cv_ratio"] = plain(source.latency.cv_ratio, long=long)
-    return document
-
-
-def to_line(result: Result) -> str:
-    """Return the JSON document on one line, without the long lists."""
-    return json.dumps(to_document(result, long=False), allow_nan=False)
-
-
-def write_json(result: Result, path: Path) -> None:
-    """Write the JSON document with the long lists; the file is whole or absent."""
-    write_atomically(
-        path,
-        (json.dumps(to_document(result, long=True), allow_nan=False, indent=1) + "\n").encode(),
+def _head(result: Result) -> Iterator[str]:
+    clip, machine, settings = result.clip, result.environment, result.settings
+    versions = ", ".join(
+        f"{name} {version}" for name, version in machine.package_versions.items() if version
+    )
+    yield f"model    {result.model.name}, bundle sha256 {result.model.bundle_sha256[:12]}"
+    rate = "" if clip.frames_per_s is None else f", {clip.frames_per_s:g} frames/s"
+    yield f"clip     {clip.name}, {clip.source_width_px}x{clip.source_height_px}{rate}"
+    yield (
+        f"machine  {machine.cpu_name}, {machine.physical_cores} cores, {machine.ram_bytes / 2**30:.1f} GiB, "
+        f"{machine.os_name}"
+    )
+    if machine.gpu is not None:
+        gpu = machine.gpu
+        yield f"         {gpu.name}, {gpu.memory_bytes / 2**30:.0f} GiB, driver {gpu.driver or 'unknown'}"
+    yield f"         Python {machine.python_version}, edgevae {machine.edgevae_version}, {versions}"
+    turns = "in turns" if settings.is_interleaved else "one after the other"
+    yield (
+        f"method   {settings.device}, {settings.threads} threads, {settings.rounds} rounds of "
+        f"{settings.chunks} chunks, {turns}, nothing trimmed"
+        + ("" if result.is_complete else "; BROKEN OFF: go on with --resume")
     )
 
 
-def plain(value: Any, *, long: bool) -> Any:  # Any: JSON-like
-    """Return JSON-like data with six significant digits, null for what is not finite, and `LONG_KEYS` where `long`."""
-    if isinstance(value, dict):
-        return {
-            key: plain(item, long=long)
-            for key, item in value.items()
-            if long or key not in LONG_KEYS
-        }
-    if isinstance(value, list):
-        return [plain(item, long=long) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-    return value
-
-
-def _latency_table(rows: Sequence[LatencyRow]) -> list[str]:
-    header = (
-        *("work", "subject", "prec", "median ms", "mean", "std", "min", "p50", "p90", "p99", "max"),
-        *("frames/s", "speed"),
-    )
-    title = (
-        f"Latency per chunk, boundary {rows[0].work.boundary}: host arrays in and out, state carried on. "
-        "speed: median of pytorch_eager / this median."
-    )
-    starred = any(row.latency.undersampled_percentiles for row in rows)
-    notes = ["* too few samples for this percentile: none lies beyond it"] if starred else []
-    for row in rows:
-        reason = f"no speed-up for {row.subject}: {row.no_speedup_reason}"
-        if row.no_speedup_reason and reason not in notes:
-            notes.append(reason)
-    return [title, *columns(header, map(_latency_cells, rows), left=3), *notes]
+def _latency(result: Result, case: Case) -> Iterator[str]:
+    rows = [row for row in result.latency if row.work.case == case]
+    for boundary, title in TITLES.items():
+        here = [row for row in rows if row.work.boundary == boundary]
+        for arrays in dict.fromkeys(row.work.arrays for row in here):
+            yield ""
+            yield f"{title}; arrays: {arrays}. cv: standard deviation / mean. vs: median of {REFERENCE} / median."
+            header = ("work", "subject", "n", "median", "cv", "p50", "p90", "p95", "p99", "max")
+            end = ("frames/s", "MP/s", "x real", "vs", "roof")
+            body = [_latency_cells(row) for row in here if row.work.arrays == arrays]
+            yield from columns((*header, *end), body, left=2)
+    if any(row.latency.undersampled_percentiles for row in rows):
+        yield "* too few samples for this percentile: none lies beyond it"
+    reasons = {
+        f"no ratio for {r.subject}: {r.no_speedup_reason}": 0 for r in rows if r.no_speedup_reason
+    }
+    yield from reasons
 
 
 def _latency_cells(row: LatencyRow) -> tuple[str, ...]:
-    time = row.latency
-    marks = {p: "*" if p in time.undersampled_percentiles else "" for p in (50, 90, 99)}
+    time, few = row.latency, row.latency.undersampled_percentiles
+    percentiles = {50: time.p50_ms, 90: time.p90_ms, 95: time.p95_ms, 99: time.p99_ms}
+    ratio = row.speedup_ratios.get(REFERENCE)
+    if ratio is None:  # of a GPU: against the fastest PyTorch of equal precision
+        ratio = min(row.speedup_ratios.values(), default=None)
     return (
-        _work(row.work),
+        row.work.operation,
         row.subject,
-        row.work.precision,
-        *(f"{ms:.1f}" for ms in (time.median_ms, time.mean_ms, time.std_ms, time.min_ms)),
-        f"{time.p50_ms:.1f}{marks[50]}",
-        f"{time.p90_ms:.1f}{marks[90]}",
-        f"{time.p99_ms:.1f}{marks[99]}",
-        f"{time.max_ms:.1f}",
+        str(time.n),
+        _ms(time.median_ms),
+        f"{100 * time.cv_ratio:.0f}%",
+        *(f"{_ms(value)}{'*' if p in few else ''}" for p, value in percentiles.items()),
+        _ms(time.max_ms),
         f"{row.frames_per_s:.1f}",
-        "-" if row.speedup_ratio is None else f"{row.speedup_ratio:.2f}x",
+        f"{row.megapixels_per_s:.1f}",
+        _number(row.realtime_ratio, 2),
+        "-" if ratio is None else f"{ratio:.2f}x",
+        "-" if row.roofline_ratio is None else f"{100 * row.roofline_ratio:.0f}%",
     )
 
 
-def _work(work: Work) -> str:
-    shape = f"{work.batch_clips}x{work.chunk_frames}x{work.height_px}x{work.width_px}"
-    return f"{work.operation} {shape} {work.device}/{work.threads}t"
-
-
-def _process_table(rows: Sequence[ProcessRow]) -> list[str]:
-    header = (
-        "subject",
-        "import ms",
-        "load ms",
-        "first chunk ms",
-        "start MiB",
-        "peak RSS MiB",
-        "PyTorch in process",
-    )
-    body = [
-        (
-            row.subject,
-            f"{row.process.import_ms:.0f}",
-            f"{row.process.load_ms:.0f}",
-            f"{row.process.first_chunk_ms:.1f}",
-            _mib(row.process.rss_before_import_bytes),
-            _mib(row.process.peak_rss_bytes),
-            "yes" if row.process.torch_loaded else "no",
+def _costs(rows: Sequence[SubjectRow]) -> list[str]:
+    header = ("subject", "library", "import ms", "build s", "load ms", "first call ms")
+    more = ("start MiB", "peak RSS MiB", "GPU MiB", "MHz", "PyTorch in process")
+    body = []
+    for row in rows:
+        if row.cost is None:
+            continue
+        cost, seen = row.cost, row.conditions
+        body.append(
+            (
+                row.subject.name,
+                f"{row.subject.library} {row.library_version}",
+                f"{cost.import_ms:.0f}",
+                "-" if cost.build_ms is None else f"{cost.build_ms / 1e3:.1f}",
+                f"{cost.load_ms:.0f}",
+                f"{cost.first_call_ms:.1f}",
+                _mib(cost.rss_before_import_bytes),
+                _mib(cost.peak_rss_bytes),
+                _mib(cost.device_peak_bytes),
+                _number(None if seen is None else seen.clock_median_mhz, 0),
+                "yes" if cost.torch_loaded else "no",
+            )
         )
-        for row in rows
-    ]
-    return [
-        "Each subject in a process of its own: load, then encode and decode the clip.",
-        *columns(header, body, left=1),
-    ]
+    title = "Each subject in a process of its own: what it takes to have it."
+    return [title, *columns((*header, *more), body, left=2)]
 
 
-def _quality_table(rows: Sequence[QualityRow]) -> list[str]:
+def _quality(rows: Sequence[QualityRow]) -> list[str]:
     header = (
-        *("subject", "against", "PSNR dB", "frame mean", "worst (frame)", "SSIM", "MS-SSIM"),
-        *("motion PSNR", "boundary flicker", "max levels", "max latent diff"),
+        *(
+            "subject",
+            "against",
+            "PSNR dB",
+            "frame mean",
+            "worst (frame)",
+            "SSIM",
+            "MS-SSIM",
+            "LPIPS",
+            "VMAF",
+        ),
+        *("motion PSNR", "boundary flicker", "max levels", "max latent diff", "NaN", "bpp"),
     )
     body = []
     for row in rows:
@@ -169,18 +158,61 @@ def _quality_table(rows: Sequence[QualityRow]) -> list[str]:
             (
                 row.subject,
                 row.against,
-                _number(q.psnr_db, 2),
+                "equal" if q.psnr_db is None else _number(q.psnr_db, 2),
                 _number(q.psnr_frame_mean_db, 2),
                 f"{_number(q.worst_frame_psnr_db, 2)} ({q.worst_frame})",
                 _number(q.ssim, 4),
                 _number(q.ms_ssim, 4),
+                _number(row.lpips, 4),
+                _number(row.vmaf, 1),
                 _number(q.motion_psnr_db, 2),
                 _number(q.boundary_flicker_ratio, 3),
                 str(q.max_levels),
                 "-" if row.latents_max_difference is None else f"{row.latents_max_difference:.1e}",
+                str(row.nonfinite_latents),
+                f"{row.latents_bits_per_pixel:.2f}",
             )
         )
-    return ["Quality of the reconstruction (RGB, 8 bit).", *columns(header, body, left=2)]
+    missing = {
+        f"{name} not available: {why}": 0 for row in rows for name, why in row.unavailable.items()
+    }
+    return ["Quality of the reconstruction (RGB, 8 bit).", *columns(header, body, left=2), *missing]
+
+
+def _energy(result: Result, case: Case) -> Iterator[str]:
+    rows = [row for row in result.energy if row.work.case == case]
+    if rows:
+        yield ""
+        yield f"Energy, {rows[0].meter}; what the machine takes when idle is in it."
+        header = ("work", "subject", "J/frame", "W", "idle W")
+        body = [
+            (
+                row.work.operation,
+                row.subject,
+                f"{row.joules_per_frame:.4g}",
+                f"{row.power_w:.1f}",
+                _number(row.idle_power_w, 1),
+            )
+            for row in rows
+        ]
+        yield from columns(header, body, left=2)
+    else:
+        reasons = {r.unmeasured["energy"] for r in result.subjects if "energy" in r.unmeasured}
+        yield from (f"energy: {reason}" for reason in sorted(reasons))
+
+
+def _ceilings(result: Result) -> Iterator[str]:
+    for one in result.ceilings:
+        compute, memory = _number(one.compute_gflop_per_s, 0), _number(one.bandwidth_gb_per_s, 1)
+        yield ""
+        yield (
+            f"ceiling {one.precision} on {one.device}: {compute} GFLOP/s ({one.compute_kernel}), {memory} GB/s "
+            f"({one.bandwidth_kernel}); roof: least time these allow / median"
+        )
+
+
+def _ms(value: float) -> str:
+    return f"{value:.1f}" if value >= 10 else f"{value:.3f}"
 
 
 def _mib(size_bytes: int | None) -> str:

@@ -1,66 +1,52 @@
-"""What a benchmark found, as data: the rows of the report."""
+"""What a benchmark found, as data: the rows of the report, and the schema of its JSON document.
+
+    Result -- environment, model, clip, settings, ceilings
+          +-- subjects   one per subject and case: what it is, what it costs to have, how it was while it ran
+          +-- latency    one per subject, case, boundary and operation
+          +-- quality    one per subject and case, against the source and against the reference
+          +-- energy     one per subject, case and operation, where there is a meter
+          +-- verdicts   one per row and gate
+
+`benchmark.schema.json` is written from these classes by `python -m edgevae_bench.json_schema`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from edgevae.spec import Precision
 from edgevae_bench.clip import ClipFacts
-from edgevae_bench.clock import Latency
 from edgevae_bench.environment import Environment
-from edgevae_bench.memory import ProcessFigures
+from edgevae_bench.latency import Latency
 from edgevae_bench.quality import Quality
+from edgevae_bench.subject_row import SubjectRow
+from edgevae_bench.work import Boundary, Case, Work
 
-SCHEMA, SCHEMA_VERSION = "edgevae-benchmark", 1
-
-Operation = Literal["encode", "decode", "round_trip"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """What was done in one sample. Two times may be divided by each other only where all of this is equal."""
-
-    boundary: Literal["stream"]
-    """Where the clock starts and stops. stream: host array in to host array out, one chunk with its state."""
-    operation: Operation
-    """encode: frames to latents. decode: latents to frames. round_trip: the one and then the other."""
-    device: str
-    """Where it ran."""
-    precision: Precision
-    """Of the arithmetic."""
-    threads: int
-    """CPU threads."""
-    batch_clips: int
-    """Clips side by side."""
-    chunk_frames: int
-    """Frames of one sample."""
-    height_px: int
-    """Of the frames."""
-    width_px: int
-    """Of the frames."""
-    frames_dtype: Literal["uint8"]
-    """Element type of the frames at the boundary."""
-    latents_dtype: Literal["float32"]
-    """Element type of the latents at the boundary."""
+SCHEMA, SCHEMA_VERSION = "edgevae-benchmark", 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyRow:
-    """Time of one operation of one subject."""
+    """Time of one operation of one subject at one boundary."""
 
     subject: str
     """Whose."""
     work: Work
-    """What was done."""
+    """What was done in one sample."""
     latency: Latency
-    """How long one chunk took."""
+    """How long one sample took."""
     frames_per_s: float
-    """Frames of a chunk divided by the median."""
-    speedup_ratio: float | None
-    """Median of the baseline divided by this median: above 1 is faster. None where it may not be claimed."""
+    """Frames of all samples divided by their time, over all clips of the batch."""
+    megapixels_per_s: float
+    """`frames_per_s` times the pixels of a frame, in millions."""
+    realtime_ratio: float | None
+    """`frames_per_s` divided by the clip's frame rate times the batch: above 1 keeps up. None for a still image."""
+    speedup_ratios: dict[str, float]
+    """Median of a PyTorch subject divided by this median, by subject: above 1 is faster. Only between equal work and
+    frames that agree."""
     no_speedup_reason: str | None
-    """Why there is no ratio."""
+    """Why there is no ratio to the reference; None where there is one."""
+    roofline_ratio: float | None
+    """Least time that the ceilings of this machine allow, divided by the median; at the boundary graph only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,24 +55,96 @@ class QualityRow:
 
     subject: str
     """Whose."""
+    case: Case
+    """Size and batch; the first clip of the batch is compared."""
     against: str
     """`source`, or the subject whose reconstruction is the reference."""
     quality: Quality
     """The figures."""
+    lpips: float | None
+    """Mean LPIPS (AlexNet), 0 is equal; None where it is not available."""
+    vmaf: float | None
+    """Mean VMAF, 0..100; None where it is not available."""
+    unavailable: dict[str, str]
+    """Metrics that are not available, with the reason."""
     latents_max_difference: float | None
     """Largest difference of a latent from the reference subject's, in unit scale; None against the source."""
     nonfinite_latents: int
-    """Latent values that are NaN or infinite."""
+    """Latent values that are NaN or infinite; they were decoded as 0."""
+    latents_bits_per_pixel: float
+    """Bits of the latents per pixel of the frames, as latents files store them (float16, not compressed)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProcessRow:
-    """What one subject costs in a process of its own."""
+class EnergyRow:
+    """Energy of one operation of one subject, run without a pause."""
 
     subject: str
     """Whose."""
-    process: ProcessFigures
-    """The figures."""
+    work: Work
+    """What was done."""
+    joules_per_frame: float
+    """Energy of the meter divided by frames; what the machine takes when idle is in it."""
+    power_w: float
+    """Mean power meanwhile."""
+    idle_power_w: float | None
+    """Mean power of the same meter before, with the subject open and idle."""
+    seconds: float
+    """How long it ran."""
+    meter: str
+    """What was read, and what of the machine it covers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceiling:
+    """The most that this machine was seen to do in one precision, measured before the subjects."""
+
+    device: str
+    """`cpu` or `cuda:N`."""
+    precision: str
+    """Of the arithmetic."""
+    compute_gflop_per_s: float | None
+    """Attained by the best of the kernels that were tried; None where none could be."""
+    compute_kernel: str
+    """Which kernel that was, or why there is none."""
+    bandwidth_gb_per_s: float | None
+    """Bytes read and written by a large copy, per second; None where it could not be measured."""
+    bandwidth_kernel: str
+    """How it was copied, or why not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gates:
+    """Limits that the user set; a row that misses one makes the exit code 3."""
+
+    min_psnr_db: float | None = None
+    """Least PSNR of a reconstruction against the source."""
+    max_p99_ms: float | None = None
+    """Longest 99th percentile of a call, of each operation, with arrays on the host."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether one row keeps one gate."""
+
+    subject: str
+    """Whose."""
+    case: Case
+    """Size and batch."""
+    gate: str
+    """`min_psnr_db`, `max_p99_ms`, or `finite_latents`, which needs no limit of the user's."""
+    what: str
+    """What was held against it, in words."""
+    limit: float
+    """The gate."""
+    value: float | None
+    """What was found; None where frames are equal, whose PSNR is infinite."""
+    passed: bool
+    """Whether it is kept."""
+    decides: bool
+    """Whether it makes the exit code: only rows of edgevae's own backends do, PyTorch and peers are to compare with."""
+    note: str | None = None
+    """What makes the verdict doubtful."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +156,39 @@ class ModelFacts:
     bundle_sha256: str
     """Digest of the bundle."""
     checkpoint_sha256: str | None
-    """Digest of the weights that the baseline ran; None without a baseline."""
+    """Digest of the weights that PyTorch ran; None without PyTorch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How it was measured; a run that was broken off goes on only where all of it is the same."""
+
+    cases: tuple[Case, ...]
+    """Sizes and batches."""
+    subjects: tuple[str, ...]
+    """Names of the subjects of each case, in order."""
+    boundaries: tuple[Boundary, ...]
+    """Where the clock was to start and stop."""
+    device: str
+    """`cpu` or `cuda:N`."""
+    threads: int
+    """CPU threads of every subject."""
+    chunks: int
+    """Chunks of one turn, each a sample."""
+    rounds: int
+    """Turns of every subject at each boundary."""
+    file_rounds: int
+    """Turns at the boundary file."""
+    percentile: int
+    """The percentile that the number of rounds was chosen for."""
+    seed: int
+    """Of the order in which subjects take turns."""
+    is_interleaved: bool
+    """Whether the subjects took turns; else one ran after the other, each alone in memory."""
+    quality_frames: int | None
+    """Frames to compare; None for all of the clip."""
+    gates: Gates
+    """Limits that the user set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,26 +200,32 @@ class Result:
     schema_version: int
     """`SCHEMA_VERSION`; raised when a key changes its meaning or goes."""
     created_utc: str
-    """ISO 8601."""
+    """When it began; ISO 8601."""
     command: tuple[str, ...]
     """The command line."""
+    is_complete: bool
+    """Whether every turn was taken; false while it runs, and where it was broken off."""
+    samples_file: str | None
+    """Name of the JSONL file beside the document with every sample; None where none is kept."""
     environment: Environment
     """The machine and its software."""
     model: ModelFacts
     """The model."""
     clip: ClipFacts
     """The frames."""
-    rounds: int
-    """Samples of each latency row."""
-    warm_up_rounds: int
-    """Rounds that were run before and thrown away."""
-    seed: int
-    """Of the order within the rounds."""
+    settings: Settings
+    """How it was measured."""
+    ceilings: tuple[Ceiling, ...]
+    """What the machine can do."""
+    subjects: tuple[SubjectRow, ...]
+    """One per subject and case."""
     latency: tuple[LatencyRow, ...]
-    """One per subject and operation."""
+    """One per subject, case, boundary and operation."""
     quality: tuple[QualityRow, ...]
-    """One per subject against the source, and one per other subject against the baseline."""
-    process: tuple[ProcessRow, ...]
-    """One per subject."""
+    """One per subject and case against the source, and one more for each but the reference against that."""
+    energy: tuple[EnergyRow, ...]
+    """Where there is a meter."""
+    verdicts: tuple[Verdict, ...]
+    """One per row and gate."""
     warnings: tuple[str, ...]
     """What a reader must know before believing the figures."""

@@ -1,60 +1,30 @@
-"""A whole benchmark: open the subjects, time them, compare what they make, weigh them, and say what may be claimed."""
+"""A whole benchmark: a process per subject, in turns, case by case, and everything kept after every round."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import itertools
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
 
-from edgevae.errors import InputError
-from edgevae.frames import Frames
-from edgevae_bench import claims
-from edgevae_bench.clip import Clip, facts, parts
-from edgevae_bench.clock import Latency, WarmUp
-from edgevae_bench.comparison import SOURCE, Comparison, Shown, compare_subjects, pick_shown
-from edgevae_bench.environment import Environment, describe
-from edgevae_bench.memory import measure_process
-from edgevae_bench.plan import Found, Plan, Progress
-from edgevae_bench.result import (
-    SCHEMA,
-    SCHEMA_VERSION,
-    ModelFacts,
-    Operation,
-    ProcessRow,
-    QualityRow,
-    Result,
-)
-from edgevae_bench.subjects import (
-    BASELINE,
-    AnyCodec,
-    Subject,
-    open_subject,
-    pytorch_subjects,
-    require_pytorch,
-    runtime_subject,
-)
-from edgevae_bench.timing import time_subjects
+from edgevae.bundle import Bundle
+from edgevae.cuda.probe import Gpu, gpus
+from edgevae.errors import IncompatibleError, InputError, UnavailableError
+from edgevae_bench import claims, document, environment
+from edgevae_bench.case_run import CaseRun, Shared
+from edgevae_bench.ceilings import CeilingJob, measure_ceiling
+from edgevae_bench.clip import Clip, ClipFacts, facts, parts
+from edgevae_bench.energy import find_meter
+from edgevae_bench.ledger import Ledger, resume
+from edgevae_bench.nvml import open_nvml
+from edgevae_bench.plan import FILE_ROUNDS, Found, Plan, Progress
+from edgevae_bench.result import Ceiling, ModelFacts, Settings
+from edgevae_bench.scoring import Shown
+from edgevae_bench.selection import Selection, select
+from edgevae_bench.work import Case
 
-TIMED_CHUNKS, TIMED_BYTES = 8, 1 << 28
-"""The clock runs over this many chunks at most, which are held in memory; over fewer where frames are large."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Measured:
-    """What came off the opened subjects."""
-
-    size_px: tuple[int, int]
-    timed_frames: int
-    warm: WarmUp
-    latencies: dict[str, dict[Operation, Latency]]
-    quality: tuple[QualityRow, ...]
-    shown: tuple[Shown, ...]
-    frames: int
-    notes: tuple[str, ...]
+TIMED_BYTES = 1 << 28
+"""The chunks of a turn are held in memory: fewer where frames are large."""
 
 
 def run(plan: Plan, *, progress: Progress = lambda what, done, of: None) -> Found:
@@ -62,160 +32,167 @@ def run(plan: Plan, *, progress: Progress = lambda what, done, of: None) -> Foun
 
     Raises:
         InputError: more threads than cores, a clip of fewer frames than one chunk, or a file that cannot be used.
-        IncompatibleError: the checkpoint is not what the bundle was exported from.
-        EdgeVaeError: a subject cannot be loaded or run.
+        IncompatibleError: the checkpoint is not what the bundle was exported from; or `output` holds a run that was
+        broken
+            off and that is not to be gone on with, or another one.
+        UnavailableError: a backend that was asked for by name is not here.
+        EdgeVaeError: a subject that was asked for by name failed.
     """
-    environment = describe()  # first, so that the load average is not our own
-    if plan.threads > environment.usable_cores:
+    cores = environment.usable_cores()
+    if plan.threads > cores:
         raise InputError(
-            f"threads: got {plan.threads}, expected at most the {environment.usable_cores} cores of this process"
+            f"threads: got {plan.threads}, expected at most the {cores} cores of this process"
         )
-    subjects, model = _subjects(plan)
-    measured = _measure(subjects, plan, progress)
-    processes = []
-    for done, subject in enumerate(subjects):
-        progress("load time and memory", done, len(subjects))
-        figures = measure_process(subject, plan.clip)
-        processes.append(ProcessRow(subject=subject.name, process=figures))
-    result = _result(plan, environment, model, subjects, measured, tuple(processes))
-    return Found(result=result, shown=measured.shown, shown_subject=subjects[-1].name)
-
-
-def _subjects(plan: Plan) -> tuple[tuple[Subject, ...], ModelFacts]:
-    """Return the subjects, the runtime last, and what the model is."""
-    if plan.checkpoint is not None:
-        require_pytorch()
-    runtime, name, bundle_sha256 = runtime_subject(
-        plan.bundle,
-        backend=plan.backend,
-        device=plan.device,
-        precision=plan.precision,
-        threads=plan.threads,
+    selection = select(plan)
+    gpu = _gpu(selection.subjects[0].device)
+    machine = environment.describe(
+        gpu
+    )  # before anything runs, so that the load average is not our own
+    clip = facts(Clip(path=str(plan.video), max_frames=None))
+    ledger = Ledger(
+        environment=machine,
+        model=_model(plan),
+        clip=clip,
+        settings=_settings(plan, selection, gpu, clip),
+        output=plan.output,
     )
-    digest, baselines = None, tuple[Subject, ...]()
-    if plan.checkpoint is not None:
-        digest = claims.require_source(plan.bundle, plan.checkpoint)
-        chunk_frames = runtime.chunk_frames
-        baselines = pytorch_subjects(
-            plan.checkpoint, threads=plan.threads, chunk_frames=chunk_frames
+    ledger = _begin(plan, ledger)
+    ledger.ceilings = ledger.ceilings or _ceilings(selection, ledger)
+    nvml = None if gpu is None else open_nvml(gpu.index)
+    shown: tuple[Shown, ...] = ()
+    with tempfile.TemporaryDirectory(prefix="edgevae-benchmark-") as folder:
+        shared = Shared(
+            plan=plan,
+            selection=selection,
+            ledger=ledger,
+            nvml=nvml,
+            meter=find_meter(nvml, is_gpu=gpu is not None),
+            folder=Path(folder),
+            progress=progress,
         )
-    model = ModelFacts(name=name, bundle_sha256=bundle_sha256, checkpoint_sha256=digest)
-    return (*baselines, runtime), model
-
-
-def _measure(subjects: Sequence[Subject], plan: Plan, progress: Progress) -> _Measured:
-    """Open all subjects in this process, and measure what takes their turns or their frames."""
-    runtime = subjects[-1]
-    timed = _whole_chunks(plan.clip, chunk_frames=runtime.chunk_frames)
-    rounds = itertools.count(1)
-    with contextlib.ExitStack() as stack:
-        codecs = {subject.name: stack.enter_context(open_subject(subject)) for subject in subjects}
-        claims.require_same_spec(codecs)
-        progress("warm up", 0, None)
-        warm, latencies = time_subjects(
-            codecs,
-            timed,
-            rounds=plan.rounds,
-            max_warm_up_rounds=plan.max_warm_up_rounds,
-            seed=plan.seed,
-            on_round=lambda: progress("time", next(rounds), plan.rounds),
+        for case in ledger.settings.cases:
+            made = CaseRun(shared, case).run()
+            shown = shown or made
+    result = ledger.save(is_complete=True)
+    measured = [
+        row for row in result.subjects if row.subject.kind == "runtime" and row.status == "measured"
+    ]
+    if not measured:
+        reasons = dict.fromkeys(
+            f"{r.reason}" for r in result.subjects if r.subject.kind == "runtime"
         )
-        comparisons, shown, notes = _compare(codecs, plan, progress, shown_subject=runtime.name)
-        period = codecs[runtime.name].spec.temporal_factor
-    frames = len(comparisons[runtime.name, SOURCE].scores)
-    if plan.clip.max_frames is not None and frames < plan.clip.max_frames:
-        notes.append(f"the clip has only {frames} of the {plan.clip.max_frames} frames asked for")
-    return _Measured(
-        size_px=(timed[0].shape[1], timed[0].shape[2]),
-        timed_frames=sum(map(len, timed)),
-        warm=warm,
-        latencies=latencies,
-        quality=tuple(_quality_row(*names, c, period) for names, c in comparisons.items()),
+        raise UnavailableError(
+            f"no backend of edgevae's can be measured here: {'; '.join(reasons)}"
+        )
+    return Found(
+        result=result,
         shown=shown,
-        frames=frames,
-        notes=tuple(notes),
+        shown_subject=measured[0].subject.name,
+        samples=tuple(ledger.samples),
     )
 
 
-def _whole_chunks(clip: Clip, *, chunk_frames: int) -> list[Frames]:
-    """Return the clip's first whole chunks, as many as `TIMED_CHUNKS` and `TIMED_BYTES` allow."""
-    whole: list[Frames] = []
-    with contextlib.closing(parts(clip, chunk_frames=chunk_frames)) as chunks:
-        for chunk in itertools.islice(chunks, TIMED_CHUNKS):
-            full = whole and (len(whole) + 1) * chunk.nbytes > TIMED_BYTES
-            if full or len(chunk) < chunk_frames:
-                break
-            whole.append(chunk)
+def _begin(plan: Plan, ledger: Ledger) -> Ledger:
+    """Return the ledger to write in: that of the run that is gone on with, or a new one."""
+    output = plan.output
+    if output is None:
+        return ledger
+    if plan.is_resumed:
+        found = resume(ledger)
+        if found.samples:
+            return found
+    elif output.exists():
+        with contextlib.suppress(IncompatibleError):  # something else, which may be written over
+            if not document.read_json(output).is_complete:
+                raise InputError(
+                    f"{output}: holds a run that was broken off; go on with --resume, or give another --output"
+                )
+    document.samples_path(output).unlink(missing_ok=True)
+    return ledger
+
+
+def _settings(plan: Plan, selection: Selection, gpu: Gpu | None, clip: ClipFacts) -> Settings:
+    cell_px = Bundle.open(plan.bundle).manifest.spec.spatial_factor
+    sizes = plan.sizes_px or ((clip.source_height_px, clip.source_width_px),)
+    cases = tuple(
+        dict.fromkeys(
+            Case(height_px=height, width_px=width, batch_clips=batch)
+            for height, width in sizes
+            for batch in plan.batches
+        )
+    )
+    for case in cases:
+        if gpu is not None and (case.height_px % cell_px or case.width_px % cell_px):
+            raise InputError(
+                f"size: got {case.width_px}x{case.height_px}, expected multiples of {cell_px}: on the device nothing "
+                "is padded"
+            )
+    first = selection.subjects[0]
+    chunks = min(_chunks(plan, case, first.chunk_frames) for case in cases)
+    rounds, file = plan.rounds_of(chunks), "file" in plan.boundaries
+    in_turns = gpu is None or not gpu.integrated
+    return Settings(
+        cases=cases,
+        subjects=tuple(subject.name for subject in selection.subjects),
+        boundaries=plan.boundaries,
+        device=first.device,
+        threads=plan.threads,
+        chunks=chunks,
+        rounds=rounds,
+        file_rounds=min(FILE_ROUNDS, rounds) if file else 0,
+        percentile=plan.percentile,
+        seed=plan.seed,
+        is_interleaved=in_turns if plan.is_interleaved is None else plan.is_interleaved,
+        quality_frames=plan.max_frames,
+        gates=plan.gates,
+    )
+
+
+def _chunks(plan: Plan, case: Case, chunk_frames: int) -> int:
+    """Return how many chunks a turn has: whole ones of the clip, even, and not too large together; at least 2."""
+    size = case.height_px, case.width_px
+    clip = Clip(path=str(plan.video), max_frames=plan.max_chunks * chunk_frames, size_px=size)
+    frame_bytes = 3 * case.height_px * case.width_px * case.batch_clips
+    room = TIMED_BYTES // (frame_bytes * chunk_frames)
+    with contextlib.closing(parts(clip, chunk_frames=chunk_frames)) as read:
+        few = itertools.islice(read, max(2, min(plan.max_chunks, room)))
+        whole = sum(len(chunk) == chunk_frames for chunk in few)
+    if plan.max_frames is not None:
+        whole = min(whole, plan.max_frames // chunk_frames)
     if not whole:
         raise InputError(
-            f"{clip.path}: fewer than the {chunk_frames} frames of one chunk; give a longer clip"
+            f"{plan.video}: fewer than the {chunk_frames} frames of one chunk; give a longer clip or more --frames"
         )
-    return whole
+    return max(2, whole - whole % 2)
 
 
-def _compare(
-    codecs: Mapping[str, AnyCodec], plan: Plan, progress: Progress, *, shown_subject: str
-) -> tuple[dict[tuple[str, str], Comparison], tuple[Shown, ...], list[str]]:
-    """Return the comparisons, the frames for the picture, and the video reader's notes."""
-    shown: tuple[Shown, ...] = ()
-    done, notes = 0, list[str]()
+def _model(plan: Plan) -> ModelFacts:
+    bundle, digest = Bundle.open(plan.bundle), None
+    if plan.checkpoint is not None:
+        from edgevae_bench.opening import require_pytorch
 
-    def keep(source: Frames, made: Mapping[str, Frames]) -> None:
-        nonlocal shown, done
-        shown = pick_shown(shown, source, made[shown_subject], first_index=done)
-        done += len(source)
-        progress("compare", done, plan.clip.max_frames)
-
-    chunks = parts(plan.clip, chunk_frames=codecs[shown_subject].chunk_frames, notes=notes)
-    baseline = BASELINE if BASELINE in codecs else None
-    comparisons = compare_subjects(
-        codecs, chunks, baseline=baseline, workers=plan.threads, on_chunk=keep
-    )
-    return comparisons, shown, notes
-
-
-def _quality_row(
-    subject: str, reference: str, comparison: Comparison, chunk_frames: int
-) -> QualityRow:
-    apart = None if reference == SOURCE else comparison.latents_max_difference
-    return QualityRow(
-        subject=subject,
-        against=reference,
-        quality=comparison.quality(chunk_frames=chunk_frames),
-        latents_max_difference=apart,
-        nonfinite_latents=0,  # compare_subjects stops at the first
+        require_pytorch()
+        digest = claims.require_source(plan.bundle, plan.checkpoint)
+    return ModelFacts(
+        name=bundle.manifest.name, bundle_sha256=bundle.digest, checkpoint_sha256=digest
     )
 
 
-def _result(
-    plan: Plan,
-    environment: Environment,
-    model: ModelFacts,
-    subjects: Sequence[Subject],
-    measured: _Measured,
-    processes: tuple[ProcessRow, ...],
-) -> Result:
-    size_px, warm, quality = measured.size_px, measured.warm, measured.quality
-    latency = claims.latency_rows(subjects, measured.latencies, quality, size_px=size_px)
-    doubts = claims.warnings(environment, warm, latency, processes, runtime=subjects[-1].name)
-    return Result(
-        schema=SCHEMA,
-        schema_version=SCHEMA_VERSION,
-        created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        command=tuple(Path(word).name if Path(word).is_absolute() else word for word in sys.argv),
-        environment=environment,
-        model=model,
-        clip=facts(
-            plan.clip,
-            size_px=size_px,
-            timed_frames=measured.timed_frames,
-            quality_frames=measured.frames,
-        ),
-        rounds=plan.rounds,
-        warm_up_rounds=warm.rounds,
-        seed=plan.seed,
-        latency=latency,
-        quality=quality,
-        process=processes,
-        warnings=(*measured.notes, *doubts),
-    )
+def _ceilings(selection: Selection, ledger: Ledger) -> tuple[Ceiling, ...]:
+    """Return what the machine does in every precision that is measured, or note why that is not known."""
+    found = []
+    if "graph" not in ledger.settings.boundaries:
+        return ()
+    for precision in dict.fromkeys(subject.precision for subject in selection.subjects):
+        settings = ledger.settings
+        job = CeilingJob(device=settings.device, precision=precision, threads=settings.threads)
+        ceiling = measure_ceiling(job)
+        if isinstance(ceiling, str):
+            ledger.notes.append(ceiling)
+        else:
+            found.append(ceiling)
+    return tuple(found)
+
+
+def _gpu(device: str) -> Gpu | None:
+    return None if device == "cpu" else gpus()[int(device.partition(":")[2] or 0)]

@@ -51,7 +51,7 @@ Exit codes:
   0  done
   1  failed while running
   2  an argument, file or array cannot be used as given
-  3  a graph does not agree with its reference
+  3  a graph does not agree with its reference, or a benchmark misses a gate
   4  a bundle, latents file or engine is stale, damaged or made for something else
   5  a device, provider or optional package is not here
 """

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from torch.nn.modules.module import register_module_forward_pre_hook  # noqa: E402
 
-from edgevae_bench.baseline import VARIANTS, TorchCodec  # noqa: E402  # after the check that PyTorch is here
+from edgevae_bench.baseline import VARIANTS, open_torch_codec  # noqa: E402  # after the check that PyTorch is here
 from edgevae_bench.baseline_session import COMPILE  # noqa: E402
 
 EAGER = [variant for variant in VARIANTS if variant not in COMPILE]
@@ -17,7 +17,7 @@ EAGER = [variant for variant in VARIANTS if variant not in COMPILE]
 
 @pytest.mark.parametrize("variant", EAGER)
 def test_arrays_come_out_contiguous_as_a_runtime_gives_them(tiny_checkpoint, frames, variant):
-    codec = TorchCodec(tiny_checkpoint, variant=variant, chunk_frames=4, threads=1)
+    codec = open_torch_codec(tiny_checkpoint, variant=variant, chunk_frames=4, threads=1)
     state = codec.stream(height=40, width=56)
     latents, state = codec.encode_chunk(frames[:4, :40, :56], state)
     decoded, _ = codec.decode_chunk(latents, state)
@@ -31,7 +31,7 @@ def test_arrays_come_out_contiguous_as_a_runtime_gives_them(tiny_checkpoint, fra
 def test_weights_and_the_first_activations_are_in_the_format_of_the_name(
     tiny_checkpoint, frames, variant
 ):
-    codec = TorchCodec(tiny_checkpoint, variant=variant, chunk_frames=4, threads=1)
+    codec = open_torch_codec(tiny_checkpoint, variant=variant, chunk_frames=4, threads=1)
     seen = []
 
     def keep(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -46,7 +46,7 @@ def test_weights_and_the_first_activations_are_in_the_format_of_the_name(
 
 
 def test_frames_that_may_not_be_written_to_are_taken_too(tiny_checkpoint, frames):
-    codec = TorchCodec(tiny_checkpoint, variant="eager", chunk_frames=4, threads=1)
+    codec = open_torch_codec(tiny_checkpoint, variant="eager", chunk_frames=4, threads=1)
     locked = frames[:4, :40, :56].copy()
     locked.flags.writeable = False
     state = codec.stream(height=40, width=56)
@@ -56,7 +56,7 @@ def test_frames_that_may_not_be_written_to_are_taken_too(tiny_checkpoint, frames
 
 
 def test_a_state_may_be_used_again(tiny_checkpoint, frames):
-    codec = TorchCodec(tiny_checkpoint, variant="eager", chunk_frames=4, threads=1)
+    codec = open_torch_codec(tiny_checkpoint, variant="eager", chunk_frames=4, threads=1)
     _, state = codec.encode_chunk(frames[:4], codec.stream(height=42, width=60))
     first, second = (codec.encode_chunk(frames[4:8], state)[0] for _ in range(2))
     assert np.array_equal(first, second)

@@ -7,13 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 import edgevae.cli
 import edgevae_bench
+from edgevae_bench.claims import NO_BASELINE
 
 ASSETS = Path(__file__).parents[1] / "assets"
 BUNDLE, CHECKPOINT = ASSETS / "tiny-video.bundle", ASSETS / "tiny-video.checkpoint"
@@ -30,82 +30,9 @@ def benchmark(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
-@pytest.fixture(scope="module")
-def full(video, tmp_path_factory) -> tuple[str, dict[str, Any], Path]:
-    """Stdout, its last line parsed, and the folder of what was written."""
-    pytest.importorskip("torch")
-    folder = tmp_path_factory.mktemp("out")
-    done = benchmark(
-        *(
-            BUNDLE,
-            "--video",
-            video,
-            "--against",
-            CHECKPOINT,
-            "--threads",
-            1,
-            "--rounds",
-            2,
-            "--frames",
-            10,
-        ),
-        *("-o", folder / "results.json", "--picture", folder / "frames.png"),
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, json.loads(done.stdout.splitlines()[-1]), folder
-
-
-def test_pytorch_and_the_runtime_are_measured_on_the_same_work(full):
-    _, document, _ = full
-    rows = {(row["subject"], row["work"]["operation"]): row for row in document["latency"]}
-    assert len(rows) == 9
-    assert {subject for subject, _ in rows} == {
-        "pytorch_eager",
-        "pytorch_channels_last",
-        "onnxruntime_fp32",
-    }
-    for (subject, operation), row in rows.items():
-        assert row["work"] == rows["pytorch_eager", operation]["work"]
-        assert row["speedup_ratio"] > 0, subject
-        assert row["frames_per_s"] == pytest.approx(4e3 / row["latency"]["median_ms"], rel=1e-4)
-
-
-def test_quality_is_given_against_the_source_and_against_pytorch(full):
-    _, document, _ = full
-    rows = {(row["subject"], row["against"]): row for row in document["quality"]}
-    assert len(rows) == 5
-    runtime = rows["onnxruntime_fp32", "pytorch_eager"]
-    assert runtime["quality"]["max_levels"] <= 1
-    assert runtime["latents_max_difference"] < 3e-4
-    assert rows["onnxruntime_fp32", "source"]["quality"]["frames"] == 10
-
-
-def test_the_runtimes_own_process_has_no_pytorch(full):
-    _, document, _ = full
-    loaded = {row["subject"]: row["process"]["torch_loaded"] for row in document["process"]}
-    assert loaded == {
-        "pytorch_eager": True,
-        "pytorch_channels_last": True,
-        "onnxruntime_fp32": False,
-    }
-
-
-def test_tables_come_before_the_line_and_files_are_written(full):
-    stdout, document, folder = full
-    assert (
-        stdout.index("Latency per chunk")
-        < stdout.index("Quality of the reconstruction")
-        < stdout.index('{"schema"')
-    )
-    written = json.loads((folder / "results.json").read_text())
-    assert [len(row["latency"]["samples_ms"]) for row in written["latency"]] == [2] * 9
-    assert (written["model"], written["clip"]) == (document["model"], document["clip"])
-    assert sorted(path.name for path in folder.iterdir()) == ["frames.png", "results.json"]
-    with Image.open(folder / "frames.png") as image:
-        assert image.width > 3 * 60
-
-
-def test_without_a_checkpoint_the_runtime_alone_is_measured_and_pytorch_never_loaded(video):
+def test_without_a_checkpoint_the_runtime_alone_is_measured_and_pytorch_never_loaded(
+    video, tmp_path
+):
     done = benchmark(
         *(
             BUNDLE,
@@ -119,24 +46,24 @@ def test_without_a_checkpoint_the_runtime_alone_is_measured_and_pytorch_never_lo
             0,
             "--size",
             "40x24",
-            "--json",
-        )
+        ),
+        *("--boundary", "call", "-o", tmp_path / "r.json", "--picture", tmp_path / "r.png"),
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "False"
-    (line,) = done.stdout.splitlines()
+    tables, line = done.stdout.rsplit("\n\n", 1)
     document = json.loads(line)
     assert {row["subject"] for row in document["latency"]} == {"onnxruntime_fp32"}
-    assert {row["speedup_ratio"] for row in document["latency"]} == {None}
-    clip = document["clip"]
-    assert (
-        clip["height_px"],
-        clip["width_px"],
-        clip["source_height_px"],
-        clip["source_width_px"],
-    ) == (24, 40, 42, 60)
-    assert (clip["quality_frames"], clip["timed_frames"]) == (11, 8)
+    assert {row["no_speedup_reason"] for row in document["latency"]} == {NO_BASELINE}
+    assert document["settings"]["cases"] == [{"height_px": 24, "width_px": 40, "batch_clips": 1}]
     assert document["model"]["checkpoint_sha256"] is None
+    assert document["quality"][0]["quality"]["frames"] == 11
+    assert tables.index("call:") < tables.index("Quality of the reconstruction")
+    assert json.loads((tmp_path / "r.json").read_text())["latency"] == document["latency"]
+    names = ["r.json", "r.png", "r.samples.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    with Image.open(tmp_path / "r.png") as image:
+        assert image.width > 3 * 40
 
 
 def in_process(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -150,10 +77,24 @@ def in_process(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 
 def test_fewer_frames_than_asked_for_are_said(video, monkeypatch, capsys):
-    options = ("--threads", 1, "--rounds", 1, "--frames", 500, "--json")
+    options = ("--threads", 1, "--rounds", 1, "--frames", 500, "--boundary", "call", "--json")
     assert in_process(monkeypatch, BUNDLE, "--video", video, *options) == 0
     document = json.loads(capsys.readouterr().out)
     assert "only 11 of the 500 frames asked for" in document["warnings"][0]
+
+
+def test_a_gate_that_is_missed_is_exit_code_3_after_the_result_is_printed(
+    video, monkeypatch, capsys
+):
+    options = ("--threads", 1, "--rounds", 1, "--boundary", "call", "--json", "--size", "40x24")
+    gate = ("--min-psnr", 90)
+    assert in_process(monkeypatch, BUNDLE, "--video", video, *options, *gate) == 3
+    printed = capsys.readouterr()
+    verdicts = json.loads(printed.out)["verdicts"]
+    assert [v["passed"] for v in verdicts if v["gate"] == "min_psnr_db"] == [False]
+    (line,) = printed.err.splitlines()
+    assert "PSNR against the source" in line
+    assert "gate min_psnr_db 90" in line
 
 
 @pytest.mark.parametrize(
@@ -179,6 +120,9 @@ def test_fewer_frames_than_asked_for_are_said(video, monkeypatch, capsys):
         ((BUNDLE, "--video", "{video}", "-o", "r.txt"), 2, r"ends in .json"),
         ((BUNDLE, "--video", "{video}", "--picture", "p.jpg"), 2, r"ends in .png"),
         ((BUNDLE, "--video", "{video}", "--precision", "int4"), 2, "got 'int4'"),
+        ((BUNDLE, "--video", "{video}", "--boundary", "bus"), 2, "'bus' is not one of"),
+        ((BUNDLE, "--video", "{video}", "--resume"), 2, "nothing to go on with"),
+        (("compare", "none.json", "none.json"), 4, "no result of a benchmark"),
         ((BUNDLE, "--video", "{video}", "--backend", "tensorrt"), 5, "tensorrt"),
         ((BUNDLE, "--video", "{video}", "--against", "tiny"), 2, "tiny: no such path"),
         (
@@ -202,7 +146,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line(
 def test_importing_the_command_is_light():
     script = "import edgevae_bench.cli, sys; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    heavy = {"torch", "onnxruntime", "onnx", "av", "scipy", "psutil", "PIL", "tqdm"}
+    heavy = {"torch", "onnxruntime", "onnx", "openvino", "av", "scipy", "psutil", "PIL", "tqdm"}
     assert heavy.isdisjoint(out.stdout.split())
 
 
@@ -212,11 +156,24 @@ def test_only_the_baseline_imports_pytorch_or_the_networks():
         r"^\s*(import torch|from torch|from edgevae\.nn|import edgevae\.nn)", re.M
     )
     found = {path.name for path in package.rglob("*.py") if importing.search(path.read_text())}
-    assert found == {"baseline.py", "baseline_session.py", "baseline_place.py"}
+    assert found == {f"baseline{part}.py" for part in ("", "_session", "_place", "_ceilings")}
 
 
 def test_without_a_clip_the_packages_own_is_measured(monkeypatch, capsys):
-    assert in_process(monkeypatch, str(BUNDLE), "--frames", "8", "--rounds", "1", "--json") == 0
+    assert (
+        in_process(
+            monkeypatch,
+            str(BUNDLE),
+            "--frames",
+            "8",
+            "--rounds",
+            "1",
+            "--boundary",
+            "call",
+            "--json",
+        )
+        == 0
+    )
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["clip"]["name"] == "flower.mp4"
     assert result["quality"][0]["quality"]["frames"] == 8

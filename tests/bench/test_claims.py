@@ -1,103 +1,100 @@
-"""A speed-up is claimed between equal work only."""
+"""A speed-up is claimed between equal work only, and what is doubtful is said."""
 
 from __future__ import annotations
 
-import json
-import math
+import sys
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
-from edgevae.errors import IncompatibleError, InputError
-from edgevae_bench.claims import (
-    difference,
-    latency_rows,
-    require_same_spec,
-    require_source,
-    speedup,
-    warnings,
-)
-from edgevae_bench.clock import WarmUp, summarise
-from edgevae_bench.environment import describe
-from edgevae_bench.memory import ProcessFigures
-from edgevae_bench.result import LatencyRow, ProcessRow, Work
-from edgevae_bench.subjects import open_subject, pytorch_subjects, runtime_subject
+from edgevae.errors import GateError, IncompatibleError, InputError
+from edgevae_bench.claims import NO_BASELINE, require_source, warnings, with_speedups
+from edgevae_bench.conditions import Conditions
+from edgevae_bench.latency import summarise
+from edgevae_bench.result import Gates, LatencyRow
+from edgevae_bench.subjects import REFERENCE
+from edgevae_bench.verdicts import judge, require_passed
+from edgevae_bench.work import Work
 
-WORK = Work(
-    boundary="stream",
-    operation="encode",
-    device="cpu",
-    precision="fp32",
-    threads=2,
-    batch_clips=1,
-    chunk_frames=4,
-    height_px=360,
-    width_px=640,
-    frames_dtype="uint8",
-    latents_dtype="float32",
-)
+sys.path.insert(0, str(Path(__file__).parent))
+
+import invented  # found by the line above
+
+OURS = "onnxruntime_fp32"
+CASE = invented.CASES[0]
+WORK = invented.work(CASE, "call", "encode")
 
 
-def row(median_ms: float, *, subject: str = "a", work: Work = WORK) -> LatencyRow:
-    latency = summarise([int(median_ms * 1e6)] * 3)
+def row(median_ms: float, *, subject: str = OURS, work: Work = WORK) -> LatencyRow:
     return LatencyRow(
         subject=subject,
         work=work,
-        latency=latency,
+        latency=summarise([median_ms] * 200),
         frames_per_s=1.0,
-        speedup_ratio=None,
+        megapixels_per_s=1.0,
+        realtime_ratio=None,
+        speedup_ratios={},
         no_speedup_reason=None,
+        roofline_ratio=None,
     )
 
 
+def agreeing(psnr: float | None, *, subject: str = OURS, nonfinite: int = 0):
+    one = next(r for r in invented.quality_rows() if (r.subject, r.against) == (OURS, REFERENCE))
+    return replace(
+        one,
+        subject=subject,
+        quality=replace(one.quality, psnr_db=psnr),
+        nonfinite_latents=nonfinite,
+    )
+
+
+def claimed(mine: LatencyRow, base: LatencyRow, psnr: float | None = 70.0) -> LatencyRow:
+    return with_speedups([base, mine], [agreeing(psnr)])[1]
+
+
 def test_equal_work_gets_the_ratio_of_medians():
-    claimed = speedup(row(20.0), row(50.0), agreement_db=80.0)
-    assert (claimed.speedup_ratio, claimed.no_speedup_reason) == (pytest.approx(2.5), None)
-    assert speedup(row(20.0), row(20.0), agreement_db=None).speedup_ratio == 1.0
-    assert speedup(row(20.0), row(50.0), agreement_db=math.inf).speedup_ratio == pytest.approx(2.5)
+    found = claimed(row(20.0), row(50.0, subject=REFERENCE))
+    assert found.speedup_ratios == {REFERENCE: pytest.approx(2.5)}
+    assert found.no_speedup_reason is None
+    equal = claimed(row(20.0), row(50.0, subject=REFERENCE), psnr=None)
+    assert equal.speedup_ratios == {REFERENCE: pytest.approx(2.5)}
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Work)])
 def test_work_that_differs_in_anything_gets_no_ratio(field):
     value = getattr(WORK, field)
     other = replace(WORK, **{field: value + 1 if isinstance(value, int) else f"other {value}"})
-    claimed = speedup(row(20.0, work=other), row(50.0), agreement_db=80.0)
-    assert claimed.speedup_ratio is None
-    assert claimed.no_speedup_reason is not None
-    assert claimed.no_speedup_reason.startswith(f"{field} is ")
-    assert difference(WORK, WORK) is None
+    found = claimed(row(20.0, work=other), row(50.0, subject=REFERENCE))
+    assert found.speedup_ratios == {}
+    assert found.no_speedup_reason
+    assert other.difference(WORK).startswith(f"{field} is ")
+    assert WORK.difference(WORK) is None
 
 
-@pytest.mark.parametrize("agreement_db", [39.9, 0.0, math.nan])
-def test_other_frames_than_the_baseline_get_no_ratio(agreement_db):
-    claimed = speedup(row(20.0), row(50.0), agreement_db=agreement_db)
-    assert claimed.speedup_ratio is None
-    assert "not the baseline's" in str(claimed.no_speedup_reason)
+@pytest.mark.parametrize("psnr", [39.9, 0.0])
+def test_other_frames_than_the_references_get_no_ratio(psnr):
+    found = claimed(row(20.0), row(50.0, subject=REFERENCE), psnr=psnr)
+    assert found.speedup_ratios == {}
+    assert "not the reference's" in found.no_speedup_reason
 
 
-def test_without_a_baseline_there_is_no_ratio(tiny_bundle):
-    subject, _, _ = runtime_subject(
-        tiny_bundle, backend="auto", device="auto", precision=None, threads=1
-    )
-    rows = latency_rows(
-        [subject], {subject.name: {"encode": summarise([8_000_000])}}, [], size_px=(360, 640)
-    )
-    assert [(r.subject, r.speedup_ratio, r.frames_per_s) for r in rows] == [
-        ("onnxruntime_fp32", None, 500.0)
-    ]
-    assert "--against" in str(rows[0].no_speedup_reason)
-    assert rows[0].work == replace(WORK, threads=1)
+def test_a_subject_that_was_not_compared_or_has_no_finite_latents_gets_no_ratio():
+    rows = [row(50.0, subject=REFERENCE), row(20.0)]
+    assert "was not compared" in with_speedups(rows, [])[1].no_speedup_reason
+    bad = with_speedups(rows, [agreeing(70.0, nonfinite=3)])[1]
+    assert "3 latents that are not finite" in bad.no_speedup_reason
 
 
-def test_half_precision_is_not_compared_with_single(tiny_bundle, tiny_checkpoint):
-    half, _, _ = runtime_subject(
-        tiny_bundle, backend="auto", device="auto", precision="fp16", threads=1
-    )
-    eager = pytorch_subjects(tiny_checkpoint, threads=1, chunk_frames=4)[0]
-    latencies = {s.name: {"encode": summarise([1_000_000])} for s in (eager, half)}
-    rows = latency_rows([eager, half], latencies, [], size_px=(360, 640))
-    assert rows[0].speedup_ratio == 1.0
-    assert rows[1].no_speedup_reason == "precision is fp16, the baseline's is fp32"
+def test_without_pytorch_there_is_no_ratio():
+    assert with_speedups([row(20.0)], [])[0].no_speedup_reason == NO_BASELINE
+
+
+def test_other_arithmetic_is_not_compared():
+    half = replace(WORK, precision="bf16")
+    found = claimed(row(20.0, work=half), row(50.0, subject=REFERENCE))
+    assert found.no_speedup_reason == f"{REFERENCE}: precision is bf16, the baseline's is fp32"
 
 
 def test_the_checkpoint_must_be_what_the_bundle_was_exported_from(
@@ -115,50 +112,20 @@ def test_the_checkpoint_must_be_what_the_bundle_was_exported_from(
         require_source(tiny_bundle, own_checkpoint)
 
 
-def test_a_changed_config_is_found_though_the_weights_are_the_same(tiny_bundle, own_checkpoint):
-    pytest.importorskip("torch")
-    config = own_checkpoint / "config.json"
-    values = json.loads(config.read_text())
-    values["latent_mean"][0] += 0.5
-    config.write_text(json.dumps(values))
-    subject, _, _ = runtime_subject(
-        tiny_bundle, backend="auto", device="auto", precision=None, threads=1
-    )
-    baseline = pytorch_subjects(own_checkpoint, threads=1, chunk_frames=4)[0]
-    with open_subject(subject) as runtime, open_subject(baseline) as pytorch:
-        require_same_spec({"pytorch_eager": runtime, "runtime": runtime})
-        with pytest.raises(IncompatibleError, match="latent normalisation"):
-            require_same_spec({"pytorch_eager": pytorch, "runtime": runtime})
-
-
-def figures(**changes: object) -> ProcessFigures:
-    plain = ProcessFigures(
-        import_ms=1.0,
-        load_ms=1.0,
-        first_chunk_ms=1.0,
-        frames=8,
-        rss_before_import_bytes=1,
-        peak_rss_bytes=2,
-        torch_loaded=False,
-    )
-    return replace(plain, **changes)
-
-
 def warned(**changes: object) -> str:
-    given = {
-        "load": 0.0,
-        "warm": WarmUp(rounds=6, unsteady=()),
-        "row": row(5.0, subject="runtime"),
-        "process": figures(),
-    } | changes
-    found = warnings(
-        replace(describe(), load_average_1min=given["load"]),
-        given["warm"],
-        [given["row"]],
-        [ProcessRow(subject="runtime", process=given["process"])],
-        runtime="runtime",
-    )
-    return "\n".join(found)
+    subject = next(r for r in invented.subject_rows() if r.subject.name == OURS)
+    given = {"load": 0.0, "subject": subject, "row": row(5.0)} | changes
+    machine = replace(invented.ENVIRONMENT, load_average_1min=given["load"])
+    return "\n".join(warnings(machine, [given["subject"]], [given["row"]], percentile=90))
+
+
+def own(**changes: object):
+    subject = next(r for r in invented.subject_rows() if r.subject.name == OURS)
+    return replace(subject, **changes)
+
+
+def seen(**changes: object) -> Conditions:
+    return replace(own().conditions, **changes)
 
 
 def test_a_clean_run_has_no_warning():
@@ -170,21 +137,68 @@ def test_a_clean_run_has_no_warning():
     ("changes", "message"),
     [
         ({"load": 1.7}, "busy before the run: load average 1.7"),
+        ({"subject": own(is_steady=False)}, "still changed after 6 turns of warm-up"),
         (
-            {"warm": WarmUp(rounds=15, unsteady=("a", "b"))},
-            "after 15 rounds of warm-up these still changed: a, b",
+            {"row": replace(row(1.0), latency=summarise([10.0, 14.0] * 10))},
+            "640x360x1 call/host encode 17 %",
         ),
         (
-            {
-                "row": replace(
-                    row(1.0, subject="runtime"), latency=summarise([10_000_000, 14_000_000])
-                )
-            },
-            "runtime encode 24 %",
+            {"row": replace(row(1.0), latency=summarise([10.0] * 5))},
+            "too few samples for the 90th percentile",
         ),
-        ({"process": figures(peak_rss_bytes=None)}, "no peak memory"),
-        ({"process": figures(torch_loaded=True)}, "PyTorch was loaded in the runtime's process"),
+        ({"subject": own(cost=replace(own().cost, torch_loaded=True))}, "PyTorch was loaded"),
+        (
+            {"subject": own(conditions=seen(throttle_reasons=("power cap",)))},
+            "clocks were held down: power cap",
+        ),
+        ({"subject": own(conditions=seen(steal_ratio=0.2))}, "gave 20 % of the CPU's time"),
+        (
+            {"subject": own(subject=replace(own().subject, precision="fp16"))},
+            "runs fp16 graphs in fp32",
+        ),
     ],
 )
 def test_doubts_are_said(changes, message):
     assert message in warned(**changes)
+
+
+def verdicts(gates: Gates, *, nonfinite: int = 0):
+    quality = [
+        replace(r, nonfinite_latents=nonfinite if r.subject == OURS else 0)
+        for r in invented.quality_rows()
+    ]
+    found = invented.result()
+    return judge(gates, found.subjects, found.latency, quality)
+
+
+def test_a_gate_that_is_kept_passes_and_every_row_has_a_verdict():
+    found = verdicts(Gates(min_psnr_db=31.0, max_p99_ms=1e6))
+    assert all(v.passed for v in found)
+    kinds = [v.gate for v in found]
+    assert (kinds.count("finite_latents"), kinds.count("min_psnr_db")) == (6, 6)
+    assert kinds.count("max_p99_ms") == 12
+    require_passed(replace(invented.result(), verdicts=found))
+
+
+@pytest.mark.parametrize(
+    ("gates", "message"),
+    [
+        (Gates(min_psnr_db=31.5), r"onnxruntime_fp32 at 640x360x1: PSNR against the source 31\.2"),
+        (Gates(max_p99_ms=1e-3), r"p99 of encode .*, gate max_p99_ms 0\.001"),
+    ],
+)
+def test_a_gate_that_a_backend_of_ours_misses_is_an_error(gates, message):
+    with pytest.raises(GateError, match=message) as caught:
+        require_passed(replace(invented.result(), verdicts=verdicts(gates)))
+    assert caught.value.exit_code == 3
+    assert "pytorch" not in str(caught.value)
+
+
+def test_latents_that_are_not_finite_miss_a_gate_that_nobody_has_to_set():
+    with pytest.raises(GateError, match="latents that are NaN or infinite 4"):
+        require_passed(replace(invented.result(), verdicts=verdicts(Gates(), nonfinite=4)))
+
+
+def test_a_verdict_on_few_samples_says_so():
+    notes = {v.note for v in verdicts(Gates(max_p99_ms=1.0)) if v.gate == "max_p99_ms"}
+    assert notes == {"only 96 samples, so that it is the longest"}

@@ -16,7 +16,7 @@ from PIL import Image
 
 import edgevae
 import edgevae.cli
-from edgevae.errors import EdgeVaeError, IncompatibleError, InputError, ParityError
+from edgevae.errors import EdgeVaeError, IncompatibleError, InputError, GateError
 from edgevae.frames import psnr_dB
 from edgevae_bench.evaluation.codec import encode, score_clip
 from edgevae_bench.evaluation.plan import Plan
@@ -166,7 +166,7 @@ def test_without_half_precision_pytorch_is_never_loaded(video):
 
 @pytest.mark.parametrize("option", ["--min-psnr", "--min-ssim"])
 def test_a_mean_below_its_gate_is_exit_code_3(video, monkeypatch, option):
-    with pytest.raises(ParityError, match=f"{option}: got .* expected at least 99") as caught:
+    with pytest.raises(GateError, match=f"{option}: got .* expected at least 99") as caught:
         run(monkeypatch, BUNDLE, video, option, 99)
     assert caught.value.exit_code == 3
     run(monkeypatch, BUNDLE, video, option, 0.001)

@@ -18,7 +18,9 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("script", ["make_cli.py", "make_architecture.py", "make_cards.py"])
+@pytest.mark.parametrize(
+    "script", ["make_cli.py", "make_architecture.py", "make_cards.py", "make_results.py"]
+)
 def test_the_generated_pages_are_what_the_code_says(script):
     result = subprocess.run(
         [sys.executable, f"docs/{script}", "--check"],

@@ -41,6 +41,9 @@ def test_a_wheel_puts_only_our_three_packages_into_site_packages(wheel):
         "edgevae/models/edgevae-video-xs/bundle/manifest.json",
         "edgevae/models/edgevae-video-xs/checkpoint/model.safetensors",
         "edgevae_export/frames.safetensors",
+        "edgevae_bench/page/template.html",
+        "edgevae_bench/page/style.css",
+        "edgevae_bench/page/script.js",
     ],
 )
 def test_a_wheel_has_what_the_package_needs_at_run_time(wheel, name):

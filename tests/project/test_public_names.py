@@ -31,6 +31,7 @@ def test_exit_codes_are_those_of_the_documentation():
         "MediaError": 2,
         "OutOfMemoryError": 1,
         "ParityError": 3,
+        "GateError": 3,
         "IncompatibleError": 4,
         "IntegrityError": 4,
         "UnavailableError": 5,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgevae.cli.options import model_argument, resolve_model
-from edgevae.errors import InputError, ParityError
+from edgevae.errors import InputError, GateError
 from edgevae_bench.evaluation.options import output_options, what_options, where_options
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _gate(found: Evaluation, *, min_psnr: float | None, min_ssim: float | None) 
     """Return if the means are high enough.
 
     Raises:
-        ParityError: one is not, or a gate asks for what the clips do not have.
+        GateError: one is not, or a gate asks for what the clips do not have.
     """
     from edgevae_bench.evaluation.result import MODEL
     from edgevae_bench.evaluation.tables import PSNR, SSIM, mean
@@ -159,7 +159,7 @@ def _gate(found: Evaluation, *, min_psnr: float | None, min_ssim: float | None) 
             continue
         if value is None or value < least:
             got = "none" if value is None else f"{value:.4f}"
-            raise ParityError(
+            raise GateError(
                 f"{option}: got {got} as the mean {column.name} of {found.model.name}, expected at least {least:g}"
             )
 

@@ -128,9 +128,9 @@ def find_checkpoint(model: Path) -> Path | None:
 
 def _open_pytorch_half(checkpoint: Path, model: edgevae.Vae, *, threads: int) -> Codec:
     """Return the weights in PyTorch in true half arithmetic, on the model's GPU or on the CPU."""
-    from edgevae_bench.baseline import TorchCodec
+    from edgevae_bench.baseline import open_torch_codec
 
-    return TorchCodec(
+    return open_torch_codec(
         checkpoint,
         variant="channels_last",
         chunk_frames=model.chunk_frames,

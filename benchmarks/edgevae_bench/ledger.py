@@ -1,0 +1,215 @@
+"""What a run has found so far, kept on the disk after every round, and the result that it makes."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from edgevae.errors import IncompatibleError
+from edgevae_bench import claims, document, samples
+from edgevae_bench.clip import ClipFacts
+from edgevae_bench.environment import Environment
+from edgevae_bench.latency import summarise
+from edgevae_bench.result import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    Ceiling,
+    EnergyRow,
+    LatencyRow,
+    ModelFacts,
+    QualityRow,
+    Result,
+    Settings,
+)
+from edgevae_bench.roofline import roofline_ratio
+from edgevae_bench.samples import RowKey, Sample
+from edgevae_bench.subject_row import SubjectRow
+from edgevae_bench.verdicts import judge
+from edgevae_bench.work import Case, Operation, Work
+
+Key = tuple[str, Case]
+"""Name of a subject, and a case."""
+
+
+@dataclass(kw_only=True)
+class Ledger:
+    """Everything that was found; grows while a run goes on."""
+
+    environment: Environment
+    """The machine."""
+    model: ModelFacts
+    """The model."""
+    clip: ClipFacts
+    """The frames."""
+    settings: Settings
+    """How it is measured."""
+    output: Path | None = None
+    """Where the document goes; None for nowhere."""
+    created_utc: str = field(
+        default_factory=lambda: datetime.datetime.now(datetime.timezone.utc).isoformat(
+            timespec="seconds"
+        )
+    )
+    ceilings: tuple[Ceiling, ...] = ()
+    rows: dict[Key, SubjectRow] = field(default_factory=dict)
+    quality: dict[Key, tuple[QualityRow, ...]] = field(default_factory=dict)
+    energy: dict[Key, tuple[EnergyRow, ...]] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, taken: list[Sample]) -> None:
+        """Add the samples of a turn, on the disk first."""
+        if self.output is not None:
+            samples.append(document.samples_path(self.output), taken)
+        self.samples += taken
+
+    def turns(self, key: Key) -> int:
+        """Return how many whole rounds of a subject there are."""
+        name, case = key
+        return 1 + max(
+            (s.round for s in self.samples if (s.subject, s.case) == (name, str(case))), default=-1
+        )
+
+    def save(self, *, is_complete: bool = False) -> Result:
+        """Write the document, where it has a place, and return the result."""
+        result = self.result(is_complete=is_complete)
+        if self.output is not None:
+            document.write_json(result, self.output)
+        return result
+
+    def result(self, *, is_complete: bool) -> Result:
+        """Return what was found."""
+        rows = tuple(replace(row, turns=self.turns(key)) for key, row in self._ordered())
+        quality = tuple(row for key, _ in self._ordered() for row in self.quality.get(key, ()))
+        latency = claims.with_speedups(self._latency(), quality)
+        settings = self.settings
+        doubts = claims.warnings(self.environment, rows, latency, percentile=settings.percentile)
+        return Result(
+            schema=SCHEMA,
+            schema_version=SCHEMA_VERSION,
+            created_utc=self.created_utc,
+            command=tuple(Path(w).name if Path(w).is_absolute() else w for w in sys.argv),
+            is_complete=is_complete,
+            samples_file=None if self.output is None else document.samples_path(self.output).name,
+            environment=self.environment,
+            model=self.model,
+            clip=self.clip,
+            settings=settings,
+            ceilings=self.ceilings,
+            subjects=rows,
+            latency=latency,
+            quality=quality,
+            energy=tuple(row for key, _ in self._ordered() for row in self.energy.get(key, ())),
+            verdicts=judge(settings.gates, rows, latency, quality),
+            warnings=(*self.notes, *doubts),
+        )
+
+    def work(self, key: RowKey) -> Work:
+        """Return what was done in the samples of a row."""
+        row = next(
+            r
+            for (name, case), r in self.rows.items()
+            if (name, str(case)) == (key.subject, key.case)
+        )
+        file = key.boundary == "file"
+        chunk = row.subject.chunk_frames
+        return Work(
+            boundary=key.boundary,
+            operation=key.operation,
+            arrays=key.arrays,
+            device=row.subject.device,
+            precision=row.subject.precision,
+            threads=row.subject.threads,
+            batch_clips=row.case.batch_clips,
+            sample_frames=chunk * self.settings.chunks if file else chunk,
+            height_px=row.case.height_px,
+            width_px=row.case.width_px,
+            frames_dtype="uint8",
+            latents_dtype="float16" if file else "float32",
+        )
+
+    def _ordered(self) -> list[tuple[Key, SubjectRow]]:
+        wanted = [(name, case) for case in self.settings.cases for name in self.settings.subjects]
+        return [(key, self.rows[key]) for key in wanted if key in self.rows]
+
+    def _latency(self) -> list[LatencyRow]:
+        times = samples.by_row(self.samples)
+        order = {key: index for index, (key, _) in enumerate(self._ordered())}
+        found = [self._latency_row(key, ms, times) for key, ms in times.items()]
+        boundaries: Mapping[str, int] = {b: i for i, b in enumerate(self.settings.boundaries)}
+        operations: Mapping[Operation, int] = {"encode": 0, "decode": 1, "round_trip": 2}
+
+        def place(row: LatencyRow) -> tuple[int, ...]:
+            work = row.work
+            where = self.settings.cases.index(work.case), boundaries[work.boundary]
+            return (
+                *where,
+                work.arrays != "device",
+                operations[work.operation],
+                order[row.subject, work.case],
+            )
+
+        return sorted(found, key=place)
+
+    def _latency_row(
+        self, key: RowKey, ms: list[float], times: Mapping[RowKey, list[float]]
+    ) -> LatencyRow:
+        work, latency = self.work(key), summarise(ms)
+        rate = work.sample_frames * work.batch_clips * len(ms) / sum(ms) * 1e3
+        real = self.clip.frames_per_s
+        ceiling = next((c for c in self.ceilings if c.precision == work.precision), None)
+        return LatencyRow(
+            subject=key.subject,
+            work=work,
+            latency=latency,
+            frames_per_s=rate,
+            megapixels_per_s=rate * work.height_px * work.width_px / 1e6,
+            realtime_ratio=None if real is None else rate / real / work.batch_clips,
+            speedup_ratios={},
+            no_speedup_reason=None,
+            roofline_ratio=roofline_ratio(
+                self.rows[key.subject, work.case], work, latency, ceiling
+            ),
+        )
+
+
+def resume(ledger: Ledger) -> Ledger:
+    """Return the ledger with what an earlier run had found that was broken off; as it is where there is none.
+
+    Raises:
+        IncompatibleError: the file is something else, or a run of another setting.
+    """
+    assert ledger.output is not None, "there is something to go on with"
+    if not ledger.output.exists():
+        return ledger
+    before = document.read_json(ledger.output)
+    if before.is_complete:
+        return ledger
+    for name in ("model", "clip", "settings"):
+        if getattr(before, name) != getattr(ledger, name):
+            raise IncompatibleError(
+                f"{ledger.output}: is of another {name}; give the options of that run, or another --output"
+            )
+    if _machine(before.environment) != _machine(ledger.environment):
+        raise IncompatibleError(
+            f"{ledger.output}: was measured on another machine or with other versions; give another --output"
+        )
+    taken = samples.read(document.samples_path(ledger.output))
+    found = replace(ledger, created_utc=before.created_utc, ceilings=before.ceilings, samples=taken)
+    for row in before.subjects:
+        found.rows[row.subject.name, row.case] = row
+    for quality in before.quality:
+        key = quality.subject, quality.case
+        found.quality[key] = (*found.quality.get(key, ()), quality)
+    for energy in before.energy:
+        key = energy.subject, energy.work.case
+        found.energy[key] = (*found.energy.get(key, ()), energy)
+    return found
+
+
+def _machine(environment: Environment) -> Environment:
+    """Return an environment without what changes from run to run and makes no figure another."""
+    return replace(environment, load_average_1min=None, git_commit=None, git_modified=None)

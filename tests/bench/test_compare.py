@@ -1,0 +1,155 @@
+"""Before and after: equal runs are called the same, a planted slowdown is found."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgevae.cli
+from edgevae.errors import IncompatibleError
+from edgevae_bench import document, samples
+from edgevae_bench.compare import compare
+from edgevae_bench.samples import Sample
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import invented  # found by the line above
+
+OURS = "onnxruntime_fp32"
+
+
+def drifting(
+    seed: int, *, factor: float = 1.0, drift: float = 0.03, rounds: int = 30
+) -> list[Sample]:
+    """Return samples of four subjects on a machine whose speed wanders: each round is near the one before."""
+    random = np.random.default_rng(seed)
+    wander = np.zeros(rounds)
+    for number in range(1, rounds):
+        wander[number] = 0.7 * wander[number - 1] + random.normal(0, drift * 0.7)
+    found = []
+    for index, name in enumerate((*invented.SPEED, "tensorrt_fp16")):
+        for operation in ("encode",):
+            for number in range(rounds):
+                noise = 1 + np.abs(random.normal(0, 0.03, 8))
+                ms = 10.0 * (index + 1) * (1 + wander[number]) * noise
+                ms *= factor if name == OURS else 1.0
+                found.append(
+                    Sample(
+                        case="640x360x1",
+                        subject=name,
+                        boundary="call",
+                        arrays="host",
+                        operation=operation,
+                        round=number,
+                        ms=tuple(map(float, ms)),
+                    )
+                )
+    return found
+
+
+def changes(before: list[Sample], after: list[Sample]) -> dict[str, set[str]]:
+    """Return the verdicts of each subject's rows."""
+    result = invented.result()
+    found: dict[str, set[str]] = {}
+    for change in compare((result, before), (result, after)).changes:
+        found.setdefault(change.key.subject, set()).add(change.verdict)
+    return found
+
+
+def test_two_equal_runs_are_not_called_different_20_times_of_20():
+    for seed in range(20):
+        verdicts = changes(drifting(2 * seed), drifting(2 * seed + 1))
+        assert set.union(*verdicts.values()) == {"same"}, seed
+
+
+def test_a_planted_slowdown_of_5_percent_is_found_and_nothing_else():
+    for seed in range(5):
+        verdicts = changes(
+            drifting(100 + seed, drift=0.005), drifting(200 + seed, factor=1.05, drift=0.005)
+        )
+        assert verdicts.pop(OURS) == {"slower"}
+        assert set.union(*verdicts.values()) == {"same"}
+
+
+def test_what_became_faster_is_said_too():
+    verdicts = changes(drifting(1, drift=0.005), drifting(2, factor=0.9, drift=0.005))
+    assert verdicts[OURS] == {"faster"}
+
+
+def test_a_machine_that_is_slower_today_is_no_regression():
+    slow = [replace(s, ms=tuple(1.2 * ms for ms in s.ms)) for s in drifting(2, drift=0.005)]
+    verdicts = changes(drifting(1, drift=0.005), slow)
+    assert verdicts[OURS] == {"moved with the others"}
+    assert verdicts["pytorch_eager_fp32"] == {"slower"}
+
+
+def test_one_round_is_no_ground_for_a_verdict_within_its_own_noise():
+    one = [s for s in drifting(1) if s.round == 0]
+    assert set.union(*changes(one, one).values()) == {"same"}
+
+
+def test_rows_and_machines_that_differ_are_said():
+    result, other = invented.result(), invented.result()
+    machine = replace(other.environment, cpu_name="Another", usable_cores=64)
+    found = compare(
+        (result, drifting(1)),
+        (replace(other, environment=machine), [s for s in drifting(2) if s.subject == OURS]),
+    )
+    assert {change.key.subject for change in found.changes} == {OURS}
+    assert "pytorch_eager_fp32 640x360x1 call/host encode" in found.only_before
+    assert any(text.startswith("cpu: Invented CPU") for text in found.differences)
+    assert "usable cores: 4 before, 64 after" in found.differences
+
+
+def test_results_without_a_common_row_are_refused():
+    with pytest.raises(IncompatibleError, match="no row in common"):
+        compare((invented.result(), drifting(1)), (invented.result(), []))
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A result before and one after, in which our backend is 8 % slower."""
+    paths = []
+    for name, slower in (("before", {}), ("after", {OURS: 1.08})):
+        path = tmp_path / f"{name}.json"
+        document.write_json(invented.result(slower=slower), path)
+        samples.append(document.samples_path(path), invented.samples(3, slower=slower))
+        paths.append(path)
+    return paths
+
+
+def run(monkeypatch, *arguments) -> int:
+    monkeypatch.setattr(sys, "argv", ["edgevae", "benchmark", "compare", *map(str, arguments)])
+    try:
+        edgevae.cli.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def test_the_command_prints_a_table_and_then_one_line_of_json(files, monkeypatch, capsys):
+    assert run(monkeypatch, *files) == 0
+    text = capsys.readouterr().out
+    assert "+8.0 %" in text
+    found = json.loads(text.splitlines()[-1])
+    slower = {c["key"]["subject"] for c in found["changes"] if c["verdict"] == "slower"}
+    assert slower == {OURS}
+
+
+def test_a_slower_backend_of_ours_is_exit_code_3_where_that_is_asked_for(
+    files, monkeypatch, capsys
+):
+    assert run(monkeypatch, *files, "--fail-if-slower", "--json") == 3
+    assert "compare: slower: onnxruntime_fp32 640x360x1" in capsys.readouterr().err
+    assert run(monkeypatch, files[0], files[0], "--fail-if-slower") == 0
+
+
+def test_a_result_without_its_samples_is_refused(files, monkeypatch, capsys):
+    document.samples_path(files[1]).unlink()
+    assert run(monkeypatch, *files) == 4
+    assert "after.samples.jsonl" in capsys.readouterr().err

@@ -1,0 +1,341 @@
+"""A whole benchmark on a tiny model: every subject in a process of its own, in turns, at every boundary."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgevae.errors import EdgeVaeError, IncompatibleError, InputError, UnavailableError
+from edgevae_bench import document, samples
+from edgevae_bench.clip import Clip
+from edgevae_bench.job import Job, timed_chunks
+from edgevae_bench.plan import Plan
+from edgevae_bench.process import SubjectProcess
+from edgevae_bench.process_memory import STATUS
+from edgevae_bench.result import Gates
+from edgevae_bench.run import run
+from edgevae_bench.selection import BACKENDS, select
+from edgevae_bench.subjects import REFERENCE
+from edgevae_bench.work import Case
+
+ROOT = Path(__file__).parents[2]
+OURS, LAST = "onnxruntime_fp32", "pytorch_channels_last_fp32"
+MIB = 1 << 20
+
+
+@pytest.fixture
+def plan(tiny_bundle, video):
+    """The runtime alone, two rounds of two chunks, without ceilings."""
+    return Plan(
+        bundle=tiny_bundle,
+        checkpoint=None,
+        video=video,
+        threads=1,
+        sizes_px=((40, 56),),
+        max_frames=8,
+        rounds=2,
+        max_warm_up_turns=1,
+        boundaries=("call", "stream"),
+    )
+
+
+@pytest.fixture(scope="module")
+def full(video, tmp_path_factory):
+    """What a run with PyTorch, all boundaries, two sizes and a batch finds, and where it lies."""
+    pytest.importorskip("torch")
+    assets = ROOT / "tests" / "assets"
+    output = tmp_path_factory.mktemp("full") / "result.json"
+    plan = Plan(
+        bundle=assets / "tiny-video.bundle",
+        checkpoint=assets / "tiny-video.checkpoint",
+        video=video,
+        threads=1,
+        sizes_px=((40, 56),),
+        batches=(1, 2),
+        rounds=2,
+        max_warm_up_turns=1,
+        output=output,
+    )
+    return run(plan), output
+
+
+def test_every_subject_is_measured_at_every_boundary(full):
+    result = full[0].result
+    assert result.is_complete
+    assert [row.subject.name for row in result.subjects] == [REFERENCE, LAST, OURS] * 2
+    rows = {
+        (r.work.batch_clips, r.subject, r.work.boundary, r.work.operation): r
+        for r in result.latency
+    }
+    operations = ("encode", "decode", "round_trip")
+    for name in (REFERENCE, LAST, OURS):
+        for operation in operations:
+            for boundary, n in (("graph", 4), ("call", 4), ("stream", 4), ("file", 2)):
+                assert rows[1, name, boundary, operation].latency.n == n
+            assert rows[2, name, "stream", operation].latency.n == 4
+            assert (2, name, "file", operation) not in rows
+    missing = {row.unmeasured.get("file") for row in result.subjects if row.case.batch_clips == 2}
+    assert missing == {"file: a file is one clip; measured with batch 1 only"}
+
+
+def test_frames_per_second_count_every_clip_of_a_batch(full):
+    for row in full[0].result.latency:
+        frames = row.work.sample_frames * row.work.batch_clips
+        assert row.frames_per_s == pytest.approx(frames / row.latency.mean_ms * 1e3)
+        assert row.megapixels_per_s == pytest.approx(row.frames_per_s * 40 * 56 / 1e6)
+
+
+def test_ratios_to_pytorch_are_quotients_of_medians_of_equal_work(full):
+    rows = {(r.subject, r.work): r for r in full[0].result.latency}
+    for (name, work), row in rows.items():
+        base = rows[REFERENCE, work]
+        assert row.speedup_ratios[REFERENCE] == pytest.approx(
+            base.latency.median_ms / row.latency.median_ms
+        ), (name, work)
+
+
+def test_reconstructions_are_compared_with_the_source_and_with_pytorch(full):
+    rows = {(r.subject, r.against): r for r in full[0].result.quality if r.case.batch_clips == 1}
+    assert set(rows) == {
+        (REFERENCE, "source"),
+        (LAST, "source"),
+        (OURS, "source"),
+        (LAST, REFERENCE),
+        (OURS, REFERENCE),
+    }
+    assert rows[OURS, REFERENCE].quality.max_levels <= 1
+    assert rows[OURS, REFERENCE].latents_max_difference < 3e-4
+    assert rows[OURS, "source"].quality.frames == 11
+    assert {row.nonfinite_latents for row in rows.values()} == {0}
+    assert "lpips" in rows[OURS, "source"].unavailable or rows[OURS, "source"].lpips is not None
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="memory is read from /proc")
+def test_every_process_has_only_what_its_subject_needs(full):
+    for row in full[0].result.subjects:
+        assert row.cost.torch_loaded is (row.subject.kind == "pytorch")
+        assert 10 * MIB < row.cost.rss_before_import_bytes < row.cost.peak_rss_bytes
+        assert min(row.cost.import_ms, row.cost.load_ms, row.cost.first_call_ms) > 0
+        if row.subject.kind == "runtime":
+            assert row.cost.peak_rss_bytes < 400 * MIB
+
+
+def test_the_work_of_the_graphs_is_counted_and_held_against_the_machine(full):
+    result = full[0].result
+    (ceiling,) = result.ceilings
+    assert ceiling.compute_gflop_per_s > 1
+    assert ceiling.bandwidth_gb_per_s > 0.1
+    one, two = (
+        next(r.artefact.graphs for r in result.subjects if r.case.batch_clips == b) for b in (1, 2)
+    )
+    for single, double in zip(one, two, strict=True):
+        assert double.gflop == pytest.approx(2 * single.gflop)
+        assert single.layer_types["Conv"] > 0
+    for row in result.latency:
+        assert (row.roofline_ratio is not None) == (row.work.boundary == "graph")
+
+
+def test_the_document_on_the_disk_has_every_sample(full):
+    found, output = full
+    written = document.read_json(output)
+    assert written.samples_file == "result.samples.jsonl"
+    taken = samples.by_row(samples.read(document.samples_path(output)))
+    assert len(taken) == len(written.latency)
+    assert sorted(map(len, taken.values())) == sorted(r.latency.n for r in written.latency)
+    assert str(ROOT) not in output.read_text()
+    assert found.shown_subject == OURS
+    assert [one.title for one in found.shown] == ["first", "worst", "last"]
+
+
+def test_a_run_that_is_broken_off_goes_on_where_it_was(plan, tmp_path):
+    output = tmp_path / "result.json"
+
+    def stop(what, done, of):
+        assert of == 2
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(plan, output=output), progress=stop)
+    before = samples.read(document.samples_path(output))
+    assert not document.read_json(output).is_complete
+    assert {s.round for s in before} == {0}
+    with pytest.raises(InputError, match=r"broken off; go on with --resume"):
+        run(replace(plan, output=output))
+    with pytest.raises(IncompatibleError, match="is of another settings"):
+        run(replace(plan, output=output, is_resumed=True, seed=1))
+    found = run(replace(plan, output=output, is_resumed=True)).result
+    after = samples.read(document.samples_path(output))
+    assert after[: len(before)] == before
+    assert {s.round for s in after} == {0, 1}
+    assert found.is_complete
+    assert found.subjects[0].turns == 2
+
+
+def test_planted_slowness_is_in_the_samples(plan):
+    found = run(replace(plan, rounds=1, pauses=((OURS, 20.0),))).result
+    plain = run(replace(plan, rounds=1)).result
+    ratio = found.latency[0].latency.min_ms / plain.latency[0].latency.min_ms
+    assert ratio > 3
+
+
+@pytest.fixture
+def job(plan, tmp_path):
+    subject = select(plan).subjects[0]
+    return Job(
+        subject=subject,
+        case=Case(height_px=40, width_px=56, batch_clips=1),
+        clip=Clip(path=str(plan.video), max_frames=None, size_px=(40, 56)),
+        frames_per_s=25.0,
+        chunks=2,
+        boundaries=("call",),
+        folder=str(tmp_path),
+    )
+
+
+def test_a_process_that_is_killed_says_how_it_ended(job):
+    with SubjectProcess(job) as process:
+        process.ask("warm_up", max_turns=1)
+        os.kill(process._process.pid, signal.SIGKILL)
+        with pytest.raises(EdgeVaeError, match=r"onnxruntime_fp32: its process ended with SIGKILL"):
+            process.ask("turn", boundary="call")
+
+
+def test_a_process_that_does_not_answer_is_ended(job, monkeypatch):
+    monkeypatch.setattr("edgevae_bench.process.ANSWER_S", 0.0)
+    with (
+        SubjectProcess(job) as process,
+        pytest.raises(EdgeVaeError, match=r"no answer within 0 s"),
+    ):
+        process.ask("warm_up", max_turns=10_000)
+
+
+def test_an_error_of_the_subject_keeps_its_kind_and_reason(job):
+    gone = replace(job, subject=replace(job.subject, path="/nowhere"))
+    with pytest.raises(InputError, match=r"onnxruntime_fp32: /nowhere: no such path"):
+        SubjectProcess(gone)
+
+
+def test_a_clip_of_one_chunk_begins_again_and_clips_of_a_batch_begin_later(job):
+    four = replace(job, clip=replace(job.clip, max_frames=4))
+    first, second = timed_chunks(four)
+    assert np.array_equal(first, second)
+    one, two = timed_chunks(job)
+    pair = timed_chunks(replace(job, case=replace(job.case, batch_clips=2)))
+    assert pair[0].shape == (2, 4, 40, 56, 3)
+    assert np.array_equal(pair[0], np.stack([one, two]))
+    assert np.array_equal(pair[1], np.stack([two, one]))
+
+
+def test_a_backend_that_is_not_here_is_an_error_where_it_was_named_and_a_row_where_not(
+    plan, monkeypatch
+):
+    if importlib.util.find_spec("openvino") is not None:
+        pytest.skip("openvino is installed")
+    with pytest.raises(UnavailableError, match=r"openvino_fp32: openvino: cannot be imported"):
+        run(replace(plan, backends=("openvino",)))
+    found = run(replace(plan, backends=("all",), rounds=1)).result
+    status = {row.subject.name: row.status for row in found.subjects}
+    assert status == {OURS: "measured", "openvino_fp32": "missing", "openvino_bf16": "missing"}
+    assert "pip install 'edgevae[openvino]'" in str(found.subjects[1].reason)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backends": ("tenserrt",)}, r"--backend: got 'tenserrt', expected one of auto, all, pyt"),
+        ({"precisions": ("int4",)}, r"--precision: got 'int4', expected one of fp32, fp16, bf16"),
+        ({"backends": ("pytorch_eager",)}, r"needs the checkpoint .* give --against"),
+        ({"backends": ("tensorrt",), "device": "cpu"}, r"needs an NVIDIA GPU"),
+        ({"backends": ("openvino",), "precisions": ("fp16",)}, r"computes in fp32, bf16, not in"),
+        ({"threads": 5000}, r"threads: got 5000, expected at most"),
+    ],
+)
+def test_plans_that_cannot_be_are_refused(plan, changes, message):
+    with pytest.raises(InputError, match=message):
+        run(replace(plan, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_chunks": 3}, r"max_chunks: got 3, expected an even number"),
+        ({"rounds": 0}, r"rounds: got 0"),
+        ({"percentile": 98}, r"percentile: got 98"),
+        ({"is_resumed": True}, r"--resume: there is nothing"),
+        (
+            {"gates": Gates(max_p99_ms=1.0), "boundaries": ("stream",)},
+            r"--max-p99-ms: is held against the boundary call",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(plan, changes, message):
+    with pytest.raises(InputError, match=message):
+        replace(plan, **changes)
+
+
+def test_the_rounds_are_enough_for_the_percentile(plan):
+    asked = replace(plan, rounds=None)
+    assert asked.rounds_of(8) == 10
+    assert replace(asked, percentile=99).rounds_of(8) == 13
+    assert replace(asked, percentile=99, rounds=3).rounds_of(8) == 3
+
+
+def test_every_backend_of_a_gpu_can_be_selected_by_name():
+    assert {name for name, b in BACKENDS.items() if "cuda" in b.precisions} == set(BACKENDS) - {
+        "openvino"
+    }
+
+
+@pytest.mark.slow
+def test_the_gpus_side_runs_on_the_simulated_device(tmp_path, tiny_bundle, tiny_checkpoint):
+    """Events, device arrays and bare engines; times of a simulation mean nothing."""
+    spec = importlib.util.spec_from_file_location(
+        "running", ROOT / "tests" / "simulator" / "running.py"
+    )
+    running = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(running)
+    if running.why_not() or importlib.util.find_spec("cuda") is None:
+        pytest.skip(running.why_not() or "cuda-bindings is not installed")
+    driver = running.compile_driver(tmp_path / "driver")
+    output = tmp_path / "result.json"
+    main = "from edgevae.cli import main; main()"
+    command = [sys.executable, "-c", main, "benchmark", tiny_bundle, "--against", tiny_checkpoint]
+    command += ["--size", "64x48", "--rounds", "2", "-o", output, "--device", "cuda"]
+    command += ["--backend", "tensorrt", "--backend", "tensorrt_no_graph", "--threads", "1"]
+    environment = running.environment(driver, DEVICE=1, MEMORY_MIB=1024, DELAY_US=20)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment | {"EDGEVAE_CACHE_DIR": str(tmp_path / "cache")},
+    )
+    assert done.returncode == 0, done.stderr
+    found = document.read_json(output)
+    rows = {row.subject.name: row for row in found.subjects}
+    assert rows[REFERENCE].status == "missing"
+    assert "sees no GPU" in rows[REFERENCE].reason
+    for name in ("tensorrt_fp16", "tensorrt_no_graph_fp16"):
+        row = rows[name]
+        assert row.status == "measured"
+        assert row.unmeasured.keys() <= {"energy"}
+        assert row.cost.device_peak_bytes > 0
+        assert row.cost.build_ms is not None
+        assert all(graph.plan_sha256 for graph in row.artefact.graphs)
+        places = {(r.work.boundary, r.work.arrays) for r in found.latency if r.subject == name}
+        assert places == {
+            ("graph", "device"),
+            ("call", "device"),
+            ("call", "host"),
+            ("stream", "device"),
+            ("file", "file"),
+        }
