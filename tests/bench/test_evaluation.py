@@ -16,7 +16,7 @@ from PIL import Image
 
 import edgevae
 import edgevae.cli
-from edgevae.errors import EdgeVaeError, IncompatibleError, InputError, GateError
+from edgevae.errors import EdgeVaeError, GateError, IncompatibleError, InputError
 from edgevae.frames import psnr_dB
 from edgevae_bench.evaluation.codec import encode, score_clip
 from edgevae_bench.evaluation.plan import Plan

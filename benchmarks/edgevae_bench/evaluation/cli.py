@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgevae.cli.options import model_argument, resolve_model
-from edgevae.errors import InputError, GateError
+from edgevae.errors import GateError, InputError
 from edgevae_bench.evaluation.options import output_options, what_options, where_options
+from edgevae_bench.options import require_place
 
 if TYPE_CHECKING:
     from edgevae_bench.evaluation.plan import Plan, Progress
@@ -72,14 +73,7 @@ def _require_places(json_file: Path | None, markdown: Path | None, grid: Path | 
         (markdown, "--markdown", ".md"),
         (grid, "--grid", ".png"),
     ):
-        if path is None:
-            continue
-        if path.suffix.lower() != suffix:
-            raise InputError(f"{option}: got {path}, expected a file that ends in {suffix}")
-        if not path.absolute().parent.is_dir():
-            raise InputError(
-                f"{option}: cannot write {path}; expected a file in a folder that exists"
-            )
+        require_place(path, option, suffix=suffix)
 
 
 def _write(found: Evaluation, json_file: Path | None, markdown: Path | None) -> None:
