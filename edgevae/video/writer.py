@@ -196,6 +196,8 @@ class VideoWriter:
         codec, crf = ("libx264rgb", 0) if self._lossless else ("libx264", self._crf)
         # Against the default "medium": 2.4 times as fast, 5 % larger (360p, crf 18).
         options = {"crf": str(crf), "preset": "veryfast"}
+        if not self._lossless:
+            options["x264-params"] = f"chromaloc={colour.CENTRED_CHROMA}"
         stream = self._container.add_stream(codec, rate=clip.rate or Fraction(25), options=options)
         assert isinstance(stream, VideoStream), "both codecs are video"
         stream.width, stream.height = clip.width_px, clip.height_px

@@ -72,6 +72,20 @@ def test_a_lower_crf_is_closer(write, make_frames, read):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_colours_stay_where_they_are(write, read, suffix):
+    """A mirrored picture comes back mirrored: colours that stand for two pixels lie in the middle of them."""
+    x = np.arange(64) / 64
+    stripes = np.stack([np.sin(18 * x), np.cos(18 * x + 1), np.sin(18 * x + 3)], -1)
+    frames = np.broadcast_to(np.uint8(127.5 + 100 * stripes), (4, 48, 64, 3))
+    straight, mirrored = (
+        read(write(f"{name}{suffix}", np.ascontiguousarray(picture), crf=2))[0].astype(int)
+        for name, picture in (("straight", frames), ("mirrored", frames[:, :, ::-1]))
+    )
+    assert np.abs(straight - mirrored[:, :, ::-1]).mean() < 1.0
+    assert np.abs(straight - frames).mean() < 6.0
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize(
     ("size", "lossless", "expected"),
     [

@@ -43,9 +43,6 @@ WORST_CRF = 51
 RATE = Fraction(25)
 """Frames a second that x264 is told; CRF's look-ahead hardly depends on it."""
 
-CENTRED_CHROMA = 1
-"""Where colours lie, as H.264 writes it: in the middle of 2x2 pixels (ITU-T H.264, figure E-1, type 1)."""
-
 FrameSource = Callable[[], Iterable[Frames]]
 """Gives the clip from its start, as arrays `[n, H, W, 3]`; called once for every encoding."""
 
@@ -148,9 +145,8 @@ def _open_encoder(height: int, width: int, *, crf: float) -> VideoCodecContext:
     context.pix_fmt = _pixel_format(height, width)
     context.framerate, context.time_base = RATE, 1 / RATE
     context.thread_count = 1  # with more, the stream depends on how many
-    # `colour.from_rgb` averages colours over 2x2 pixels; a decoder that is not told so looks for them half a pixel to
-    # the left, which costs up to 0.5 dB.
-    options = {"preset": PRESET, "crf": f"{crf:g}", "x264-params": f"chromaloc={CENTRED_CHROMA}"}
+    sited = f"chromaloc={colour.CENTRED_CHROMA}"
+    options = {"preset": PRESET, "crf": f"{crf:g}", "x264-params": sited}
     context.options = options
     colour.tag(context, rgb=False)
     return context
