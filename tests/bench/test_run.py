@@ -310,6 +310,7 @@ def test_the_gpus_side_runs_on_the_simulated_device(tmp_path, tiny_bundle, tiny_
     main = "from edgevae.cli import main; main()"
     command = [sys.executable, "-c", main, "benchmark", tiny_bundle, "--against", tiny_checkpoint]
     command += ["--size", "64x48", "--rounds", "2", "-o", output, "--device", "cuda"]
+    command += ["--frames", "8"]
     command += ["--backend", "tensorrt", "--backend", "tensorrt_no_graph", "--threads", "1"]
     environment = running.environment(driver, DEVICE=1, MEMORY_MIB=1024, DELAY_US=20)
     done = subprocess.run(

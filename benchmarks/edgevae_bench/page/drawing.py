@@ -23,6 +23,9 @@ from edgevae_bench.page.scale import Scale
 COLOURS = 8
 """How many colours the style sheet has; the ninth subject gets the first one, dashed."""
 
+NARROWEST_PX, LETTER_PX, GAP_PX = 290, 7, 6
+"""Width of a drawing on a phone of 360 pixels, of a letter of a tick at most, and the least gap between two of them."""
+
 UNITS = 1000
 """Width and height of the coordinates inside a stretched drawing."""
 
@@ -83,15 +86,28 @@ def colour(subjects: tuple[str, ...], subject: str) -> str:
 
 
 def across(root: Node, scale: Scale, *, top_px: float, bottom_px: float, unit: str) -> None:
-    """Draw grid lines down and their values below, the unit behind the last."""
-    for index, tick in enumerate(scale.ticks):
-        x = percent(scale.place(tick))
+    """Draw grid lines down and their values below, the unit behind the last; none where it would touch the next."""
+    free_px: float = NARROWEST_PX + GAP_PX
+    for index, tick in reversed(list(enumerate(scale.ticks))):
+        place = scale.place(tick)
+        x = percent(place)
         add(root, "line", {"class": "grid", "x1": x, "x2": x, "y1": top_px, "y2": bottom_px})
         last = index == len(scale.ticks) - 1
         anchor = "start" if index == 0 else "end" if last else "middle"
         label = f"{scale.label(tick)} {unit}" if last else scale.label(tick)
-        place: Attributes = {"class": "tick", "x": x, "y": bottom_px + 15, "text-anchor": anchor}
-        add(root, "text", place, text=label)
+        width_px = LETTER_PX * len(label)
+        left_px = (
+            place * NARROWEST_PX - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * width_px
+        )
+        if left_px + width_px + GAP_PX <= free_px:
+            where: Attributes = {
+                "class": "tick",
+                "x": x,
+                "y": bottom_px + 15,
+                "text-anchor": anchor,
+            }
+            add(root, "text", where, text=label)
+            free_px = left_px
 
 
 def upright(root: Node, scale: Scale, *, top_px: float, bottom_px: float, unit: str) -> None:

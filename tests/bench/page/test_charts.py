@@ -107,6 +107,15 @@ def test_the_share_of_samples_rises_from_none_to_all():
     assert {y for _, y in stair} == {1000, 666.7, 333.3, 0}
 
 
+def test_values_of_an_axis_never_touch_on_a_phone_and_the_last_has_the_unit():
+    drawing = samples.chart(contest(times("a", 1, 9000)), SUBJECTS).drawing
+    ticks = [n for n in ElementTree.fromstring(drawing).iter("text") if n.attrib["class"] == "tick"]
+    shown = {n.text.replace("\u202f", ""): float(n.attrib["x"].rstrip("%")) * 2.9 for n in ticks}
+    assert shown["10000 ms"] == 290
+    assert "1000" not in shown, "it would run into the last"
+    assert {"1", "10", "100"} <= set(shown)
+
+
 def test_subjects_keep_their_colour_and_letter_where_others_are_missing():
     only_b = contest(times("b", 1, 2))
     (key,) = cumulative.chart(only_b, SUBJECTS).keys
