@@ -27,6 +27,9 @@ from edgevae.training.processes import Processes
 _LARGEST_RATIO = 1e4
 """Of the two gradients: a discriminator that has nothing to say is not made to shout."""
 _EPSILON = 1e-6
+_ADAM_EPSILON = 1e-6
+"""Gradients are about 1e-3. Where those of real and made cancel, as for the bias of a channel that is nowhere below 0,
+what is left is rounding, about 1e-9: with Adam's own 1e-8 two processes moved such weights 1e-4 apart."""
 _SEED_STEP = 0x5EED
 """Between the seed of the VAE's first weights and that of the discriminator's."""
 
@@ -63,7 +66,11 @@ class Adversary(nn.Module):
     def begin(self) -> None:
         """Make the optimiser; once the weights are on the device of the run."""
         self.optimizer = torch.optim.AdamW(
-            self.discriminator.parameters(), betas=(0.5, 0.9), weight_decay=0.0, foreach=True
+            self.discriminator.parameters(),
+            betas=(0.5, 0.9),
+            eps=_ADAM_EPSILON,
+            weight_decay=0.0,
+            foreach=True,
         )
         if self._optimizer_state:
             self.optimizer.load_state_dict(self._optimizer_state)
