@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from edgevae.errors import EdgeVaeError
+from edgevae.files import write_atomically
 from edgevae_bench.evaluation.card import cards
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +26,7 @@ def main() -> None:
         names = ", ".join(card.parent.name for card in stale)
         sys.exit(f"stale cards: {names}: run `make cards`" if stale else 0)
     for card, text in stale.items():
-        card.write_text(text)
+        write_atomically(card, text.encode())
 
 
 if __name__ == "__main__":

@@ -10,10 +10,22 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+_BLOCK_BYTES = 2**20
+"""Of a file that is digested, at a time."""
+
 
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file of any size, in hexadecimal, in constant memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def cache_folder() -> Path:

@@ -69,7 +69,8 @@ class Discriminator(nn.Module):
             chosen: Indices `[B, n]` of the frames of each clip that are judged one by one. All would cost most of a
                 step and say little more: the frames of a clip are alike.
         """
-        shown = clips.clamp(-1.0, 1.0)
+        # In fp32, for a reconstruction in bf16: details are differences of pixels that are nearly equal.
+        shown = clips.float().clamp(-1.0, 1.0)
         logits: list[Tensor] = [self.frames(frames_at(shown, chosen))]
         if self.clips is not None:
             logits.append(self.clips(as_changes(shown)))

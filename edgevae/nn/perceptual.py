@@ -77,7 +77,8 @@ class Lpips(nn.Module):
         total = torch.zeros(len(pictures), device=pictures.device)
         for linear, layer in zip(self.linear, features, strict=True):
             one, two = _unit(layer.float()).chunk(2)
-            total = total + F.conv2d((one - two).square(), linear).mean((1, 2, 3))
+            # Not a convolution, which autocast would take in bf16.
+            total = total + ((one - two).square() * linear).sum(1).mean((1, 2))
         return total
 
     def _features(self, pictures: Tensor) -> list[Tensor]:

@@ -72,10 +72,10 @@ def _blur(images: Tensor) -> Tensor:
 
 
 def _window_matrix(side: int, like: Tensor) -> Tensor:
-    """Return G, `[side - 10, side]`."""
+    """Return G, `[side - 10, side]`; in few operations: a loop over its rows would be most of a step on a GPU."""
     x = torch.arange(WINDOW_PX, device=like.device) - WINDOW_PX // 2
     window = torch.exp(-0.5 * (x / 1.5) ** 2)
-    matrix = torch.zeros(side - WINDOW_PX + 1, side, device=like.device)
-    for row in range(len(matrix)):
-        matrix[row, row : row + WINDOW_PX] = window / window.sum()
-    return matrix
+    pixel = torch.arange(side, device=like.device)
+    place = pixel - pixel[: side - WINDOW_PX + 1, None]  # of each pixel in the window of each row
+    inside = (place >= 0) & (place < WINDOW_PX)
+    return (window / window.sum())[place.clamp(0, WINDOW_PX - 1)] * inside

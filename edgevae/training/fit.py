@@ -49,6 +49,11 @@ def start(
         IntegrityError: the weights of the checkpoint are damaged.
         MediaError: a file of the data cannot be read.
     """
+    if (
+        config.perceptual_network is not None
+    ):  # like the data's, so that any folder can continue the run
+        file = str(Path(config.perceptual_network).absolute())
+        config = replace(config, perceptual_network=file)
     with joined(place_in(os.environ)) as processes, contextlib.ExitStack() as stack:
         folder = RunFolder(run)
         with processes.agreeing():
@@ -64,9 +69,7 @@ def start(
             config = replace(config, model=replace(model, latent_mean=None, latent_std=None))
         with processes.agreeing():
             if processes.first:
-                folder.create(config, _run_data(data, val, opened, network))
-                if begun is not None:
-                    save_checkpoint(begun, folder.start)
+                folder.create(config, _run_data(data, val, opened, network), begun=begun)
                 stack.enter_context(folder.locked())
         launch = Launch(folder=folder, config=config, data=opened, processes=processes)
         return _train(launch, session or Session())

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgevae.files import sha256
+from edgevae.files import sha256_of_file
 from edgevae.nn.discriminator import frames_at
 from edgevae.nn.perceptual import load_lpips
 from edgevae.training.adversarial import Adversary
@@ -79,7 +79,8 @@ class Judges(nn.Module):
         if not adversary and not self.perceptual:
             return loss, figures
         first = step * self.config.batch_clips + self.processes.rank * len(clips)
-        chosen = judged_frames(self.config, range(first, first + len(clips))).to(clips.device)
+        chosen = judged_frames(self.config, range(first, first + len(clips)))
+        chosen = chosen.to(clips.device, non_blocking=True)
         if self.perceptual:
             distance = self.perceptual(made, clips, chosen)
             loss = loss + self.config.perceptual_weight * distance
@@ -120,7 +121,7 @@ def network_digest(config: TrainConfig) -> str | None:
     if not config.perceptual_weight or config.perceptual_network is None:
         return None
     load_lpips(config.perceptual_network)
-    return sha256(Path(config.perceptual_network).read_bytes())
+    return sha256_of_file(Path(config.perceptual_network))
 
 
 def judged_frames(config: TrainConfig, clips: range) -> Tensor:

@@ -104,7 +104,11 @@ def _clips(config: TrainConfig) -> Iterator[Rule]:
 def _losses(config: TrainConfig) -> Iterator[Rule]:
     similarity = config.ssim_weight + config.ms_ssim_weight
     wide = config.crop_px >= WINDOW_PX
-    yield "ssim_weight", wide or not similarity, f"0 for crops below {WINDOW_PX} pixels"
+    for name in ("ssim_weight", "ms_ssim_weight"):
+        yield name, wide or not getattr(config, name), f"0 for crops below {WINDOW_PX} pixels"
+    blocks = sum((*config.vae_config.encoder_blocks, *config.vae_config.decoder_blocks))
+    watched = blocks > 0 or not config.activation_weight
+    yield "activation_weight", watched, "0 for a network without blocks"
     pixels = config.charbonnier_weight + config.difference_weight + config.log_error_weight
     some = pixels + similarity > 0
     yield "charbonnier_weight", some, "at least one reconstruction weight above 0"
@@ -114,6 +118,9 @@ def _judges(config: TrainConfig) -> Iterator[Rule]:
     if config.adversarial:
         good = 0 <= config.adversarial_start < config.steps
         yield "adversarial_start", good, f"a step of the run, which has {config.steps}"
+    judged = config.adversarial or config.perceptual_weight > 0
+    told = "0 for a run with an adversary or LPIPS, of which PSNR does not tell when it is done"
+    yield "patience", not (judged and config.patience), told
     if config.perceptual_weight:
         yield (
             "perceptual_network",

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
 from edgevae.errors import InputError
+from edgevae.files import sha256_of_file
 from edgevae.training.data import TrainData
 from edgevae.training.media import MediaFile
 from edgevae.training.processes import Processes
 from edgevae.training.run import RunData
-
-_BLOCK_BYTES = 2**20
 
 
 def media_digests(files: tuple[MediaFile, ...]) -> dict[str, str]:
@@ -22,7 +20,7 @@ def media_digests(files: tuple[MediaFile, ...]) -> dict[str, str]:
     shown = tqdm(
         files, disable=not files, desc="digest the data", unit="file", leave=False, file=sys.stderr
     )
-    return {file.name: _digest(file.path) for file in shown}
+    return {file.name: sha256_of_file(file.path) for file in shown}
 
 
 def check_unchanged(run: Path, known: RunData, opened: TrainData, processes: Processes) -> None:
@@ -42,11 +40,3 @@ def check_unchanged(run: Path, known: RunData, opened: TrainData, processes: Pro
         raise InputError(
             f"{data}: not the files that {run} was {done} on; restore them or start a new run"
         )
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

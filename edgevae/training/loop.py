@@ -8,6 +8,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 
+import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -83,6 +84,8 @@ def run_steps(module: VaeTraining, launch: Launch, session: Session) -> None:
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         among = f", {processes.world} processes" if processes.world > 1 else ""
         say(f"train on {trainer.strategy.root_device}, {config.precision}{among}")
+        # On a GPU some of cuDNN's algorithms add in any order, and a run that is continued would not have its bits.
+        torch.backends.cudnn.deterministic = True
         try:
             trainer.fit(module, training, validation)
         finally:

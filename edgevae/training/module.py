@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import lightning
@@ -90,7 +91,9 @@ class VaeTraining(lightning.LightningModule):
         self._set_learning_rate(step)
         clips = to_unit_range(batch)
         noise, kept = self._draws(step, clips)
-        with Headroom(self.vae, limit=config.activation_limit) as headroom:
+        watched = config.activation_weight > 0
+        headroom = Headroom(self.vae, limit=config.activation_limit) if watched else None
+        with headroom or contextlib.nullcontext():
             reconstruction, posterior = self.vae(clips, noise, kept)
         loss, figures = self.judges(
             reconstruction_loss(reconstruction, clips, config, step=step),
@@ -100,7 +103,7 @@ class VaeTraining(lightning.LightningModule):
             last_layer=last_layer(self.vae),
         )
         loss = loss + config.kl_weight_at(step) * posterior.kl().float().mean()
-        if config.activation_weight:
+        if headroom:
             loss = loss + config.activation_weight * headroom.penalty()
         with torch.no_grad():
             psnr = psnr_db(reconstruction, clips).mean()

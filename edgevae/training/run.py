@@ -19,6 +19,8 @@ from filelock import FileLock, Timeout
 
 from edgevae.errors import ConfigError, InputError
 from edgevae.files import write_atomically
+from edgevae.nn.checkpoint import save_checkpoint
+from edgevae.nn.vae import Vae
 from edgevae.strict import from_dict, to_dict
 from edgevae.training.config import TrainConfig, config_json, load_train_config
 
@@ -84,14 +86,21 @@ class RunFolder:
                 f"{self.path}: exists; give another folder, or --resume {self.path} to continue that run"
             )
 
-    def create(self, config: TrainConfig, data: RunData) -> None:
-        """Make the folder of a new run.
+    def create(self, config: TrainConfig, data: RunData, *, begun: Vae | None = None) -> None:
+        """Make the folder of a new run; `data.json` comes last, and without it the folder is none.
+
+        Args:
+            config: Its settings.
+            data: What it is trained on.
+            begun: The network that it begins with, where one was given.
 
         Raises:
             InputError: it exists.
         """
         self.refuse_existing()
         self.path.mkdir(parents=True)
+        if begun is not None:
+            save_checkpoint(begun, self.start)
         write_atomically(self.path / "train.json", config_json(config))
         write_atomically(
             self.path / "data.json", (json.dumps(to_dict(data), indent=2) + "\n").encode()

@@ -30,13 +30,13 @@ from edgevae_bench.evaluation.tables import changes_table, quality_table
 MODELS = Path(__file__).parents[2] / "edgevae" / "models"
 
 
-def row(variant: str, psnr_db: float | None) -> Row:
+def row(variant: str, psnr_db: float | None, *, ms_ssim: float | None = None) -> Row:
     score = Score(
         psnr_db=psnr_db,
         worst_frame=0,
         worst_frame_psnr_db=psnr_db,
         ssim=0.9,
-        ms_ssim=None,
+        ms_ssim=ms_ssim,
         boundary_flicker_ratio=1.0,
     )
     return Row(variant=variant, score=score)
@@ -106,9 +106,17 @@ def test_the_mean_row_is_the_mean_of_the_rows_and_of_nothing_less(two):
         ("b", "32.00"),
         ("mean", "31.00"),
     ]
-    assert table.body[-1][4] == "-"
+    larger = dataclasses.replace(two.clips[0], rows=(row("model", 30.0, ms_ssim=0.95),))
+    mixed = quality_table(dataclasses.replace(two, clips=(larger, two.clips[1])), "native")
+    assert [cells[4] for cells in mixed.body] == ["0.950", "-", "-"]
     identical = dataclasses.replace(two, clips=(two.clips[0], clip("b", model=None)))
     assert quality_table(identical, "native").body[-1][1] == "inf"
+
+
+def test_figures_that_no_clip_has_are_no_column(two):
+    assert quality_table(two, "native").header == (
+        *("clip", "PSNR dB", "worst frame dB", "SSIM", "chunk-boundary flicker"),
+    )
 
 
 def test_what_8_bits_cost_is_shown_in_the_mean_and_on_the_worst_clip(two):

@@ -24,6 +24,7 @@ from edgevae_bench.evaluation.protocol import Protocol, chunks_of
 from edgevae_bench.evaluation.result import MODEL, X264_RAW, read_json
 from edgevae_bench.evaluation.run import command_line, evaluate
 from edgevae_bench.evaluation.variants import AlteredLatents
+from edgevae_bench.sharpness import BANDS, spectral_sharpness_db
 
 ASSETS = Path(__file__).parents[1] / "assets"
 BUNDLE, IMAGE_BUNDLE = ASSETS / "tiny-video.bundle", ASSETS / "tiny-image.bundle"
@@ -144,6 +145,27 @@ def test_no_path_of_the_machine_is_written(card):
     assert command_line(["edgevae", "/a/b.mp4", "--frames", "8"]) == (
         *("edgevae", "b.mp4", "--frames", "8"),
     )
+    assert command_line(["/x/__main__.py", "evaluate", "--json=/a/q.json"]) == (
+        *("edgevae", "evaluate", "--json=q.json"),
+    )
+
+
+def test_detail_is_measured_in_octaves_for_every_variant_and_where_frames_are_large_enough(card):
+    folder, text = card
+    found = read_json(folder / "q.json")
+    clip, still = found.under("native")
+    source = np.concatenate(
+        list(chunks_of(str(folder / "clip.mp4"), Protocol(max_frames=16), chunk_frames=4))
+    )
+    with edgevae.load(BUNDLE, precision="fp32", device="cpu") as vae:
+        expected = spectral_sharpness_db(source, vae.reconstruct(source))
+    assert clip.score(MODEL).sharpness_db == pytest.approx(expected, abs=1e-4)
+    assert all(len(row.score.sharpness_db) == len(BANDS) for row in clip.rows)
+    assert still.score(MODEL).sharpness_db is None
+    native, square = text.split("Quality at 32x32")
+    assert "detail of 2-4 px dB" in native
+    assert f"{expected[0]:.2f}" in native
+    assert "detail of 2-4 px dB" not in square, "no clip has figures there"
 
 
 def test_the_grid_has_a_row_for_each_that_was_asked_for(card):

@@ -32,6 +32,14 @@ def test_there_is_a_logit_for_each_latent_cell_of_judged_frames_and_of_clips(dis
     assert (frames.shape, whole.shape) == ((4, 1, 8, 8), (2, 1, 8, 8))
 
 
+def test_a_reconstruction_in_bf16_is_judged_in_fp32(discriminator, clips):
+    rounded = clips.bfloat16()
+    for half, whole in zip(
+        discriminator(rounded, CHOSEN), discriminator(rounded.float(), CHOSEN), strict=True
+    ):
+        assert torch.equal(half, whole)
+
+
 def test_a_model_of_images_has_no_judge_of_clips(clips):
     assert len(Discriminator(width=4, clip_frames=1)(clips, CHOSEN)) == 1
 

@@ -144,7 +144,7 @@ def test_a_discriminator_learns_to_tell_blur_from_what_is_sharp(config, clips):
     adversary = adversary_for(replace(config, learning_rate=5e-3))
     blurred = clips.mean((3, 4), keepdim=True).expand_as(clips)
     figures = [
-        adversary.learn(blurred, clips, chosen=judged_frames(config, range(2)), step=5)
+        adversary.learn(blurred, clips, chosen=judged_frames(config, range(2)), step=2)
         for _ in range(40)
     ]
     assert figures[0]["discriminator_loss"].item() == pytest.approx(1.0, abs=0.2)

@@ -50,6 +50,14 @@ def test_a_recipe_may_leave_out_what_has_a_default(tmp_path):
             {"perceptual_weight": 0.1, "perceptual_network": "lpips.safetensors", "crop_px": 24},
             "crop_px is 24, expected at least 32 for LPIPS",
         ),
+        (
+            {"adversarial": True, "patience": 3},
+            "patience is 3, expected 0 for a run with an adversary or LPIPS",
+        ),
+        (
+            {"crop_px": 8, "ms_ssim_weight": 0.5},
+            "ms_ssim_weight is 0.5, expected 0 for crops below",
+        ),
         ({"precision": "fp16"}, "precision: got 'fp16', expected one of 'fp32', 'bf16'"),
         ({"preset": "huge"}, "preset: got 'huge', expected one of xs, s, m"),
         (

@@ -1,11 +1,14 @@
 """The penalty on large activations."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from edgevae.nn.blocks import MemBlock, ResBlock
 from edgevae.training.headroom import Headroom
+from edgevae.training.module import VaeTraining
 
 
 @pytest.fixture
@@ -31,6 +34,19 @@ def test_it_draws_activations_down(network):
         network[0](x)
     headroom.penalty().backward()
     assert (x.grad > 0).all()
+
+
+def test_a_run_without_its_weight_watches_nothing_and_one_with_it_does(tiny_run, monkeypatch):
+    made = []
+    original = Headroom.__enter__
+    monkeypatch.setattr(Headroom, "__enter__", lambda self: made.append(self) or original(self))
+    for weight in (0.0, 0.1):
+        training = VaeTraining(replace(tiny_run, activation_weight=weight))
+        monkeypatch.setattr(VaeTraining, "step", 0)
+        monkeypatch.setattr(training, "_set_learning_rate", lambda step: None)
+        loss = training.training_step(torch.zeros(2, 8, 3, 32, 32, dtype=torch.uint8), 0)["loss"]
+        assert torch.isfinite(loss)
+        assert bool(made) is (weight > 0)
 
 
 def test_nothing_is_watched_outside_of_it(network):

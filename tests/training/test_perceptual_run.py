@@ -69,6 +69,18 @@ def test_a_run_is_not_continued_on_other_weights(config, network, tmp_path):
         fit.resume(run)
 
 
+def test_a_run_whose_weights_were_named_from_one_folder_is_continued_in_another(
+    config, network, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    monkeypatch.chdir(tmp_path)
+    here = replace(config, perceptual_network=network.name)
+    fit.start(here, "moving-digits", run=run, session=ONE_STEP)
+    monkeypatch.chdir("/")
+    fit.resume(run, session=ONE_STEP)
+    assert load_state(run).step == 2
+
+
 def test_a_run_without_the_weights_is_refused_before_it_leaves_anything(config, tmp_path):
     missing = replace(config, perceptual_network=str(tmp_path / "none.safetensors"))
     with pytest.raises(InputError, match="no such file; expected LPIPS weights"):

@@ -135,6 +135,20 @@ def test_a_run_begins_with_the_checkpoint_that_it_is_given(straight, tiny_run, t
     assert_same(kept.state_dict(), load_checkpoint(given).state_dict())
 
 
+def test_a_run_killed_before_its_start_is_kept_is_none_and_begins_with_nothing_else(
+    straight, tiny_run, tmp_path, monkeypatch
+):
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgevae.training.run.save_checkpoint", killed)
+    given, run = straight(tiny_run) / "checkpoint", tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit.start(tiny_run, "moving-digits", run=run, weights=given)
+    with pytest.raises(InputError, match=r"no data\.json in it"):
+        fit.resume(run)
+
+
 def test_a_run_without_a_good_checkpoint_to_begin_with_is_not_made(tiny_run, tmp_path):
     with pytest.raises(InputError, match=r"no config\.json in it"):
         fit.start(tiny_run, "moving-digits", run=tmp_path / "run", weights=tmp_path)

@@ -45,8 +45,8 @@ def command(
 
     MODEL is a bundle, a checkpoint (where PyTorch is installed) or the name of a shipped model.
 
-    PSNR, worst frame, SSIM, MS-SSIM and chunk-boundary flicker for each clip and their means, on the CPU in fp32 by
-    default, so that the same clips give the same figures everywhere.
+    PSNR, worst frame, SSIM, MS-SSIM, chunk-boundary flicker and detail for each clip and their means, on the CPU in
+    fp32 by default, so that the same clips give the same figures everywhere.
     """
     _require_places(json_file, markdown, grid)
     if show and grid is None:

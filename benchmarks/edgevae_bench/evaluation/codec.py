@@ -12,7 +12,9 @@ import numpy as np
 from edgevae.errors import EdgeVaeError
 from edgevae.frames import Frames, Latents
 from edgevae.spec import VaeSpec
-from edgevae_bench.quality import FrameScore, Pair, score_frames
+from edgevae_bench.evaluation.result import Score, score_of
+from edgevae_bench.quality import FrameScore, Pair, score_frames, summarise
+from edgevae_bench.sharpness import MIN_SIDE_PX, Powers, band_powers, sharpness_db
 
 State = Any  # of a model's own: it goes nowhere but back into it
 
@@ -46,11 +48,26 @@ class Tally:
     """One a frame."""
     previous: Pair | None = None
     """The last frames of both."""
+    powers: tuple[Powers, Powers] | None = None
+    """Of the source and of what was made of it (`sharpness.band_powers`); None where frames are too small."""
 
     def add(self, source: Frames, made: Frames) -> Tally:
         """Return the tally with another part of the clip, `[n, H, W, 3]` on both sides."""
         scores, previous = score_frames(source, made, previous=self.previous)
-        return Tally((*self.scores, *scores), previous)
+        powers = self.powers
+        if min(source.shape[1:3]) >= MIN_SIDE_PX:
+            now = band_powers(source), band_powers(made)
+            powers = now if powers is None else (powers[0] + now[0], powers[1] + now[1])
+        return Tally((*self.scores, *scores), previous, powers)
+
+    def score(self, *, period: int) -> Score:
+        """Return the score of all parts.
+
+        Args:
+            period: Frames of a latent step: a chunk boundary lies before each frame whose index is a multiple of it.
+        """
+        sharpness = None if self.powers is None else sharpness_db(*self.powers)
+        return score_of(summarise(self.scores, chunk_frames=period), sharpness_db=sharpness)
 
 
 def encode(codec: Codec, chunks: Iterable[Frames]) -> Latents:

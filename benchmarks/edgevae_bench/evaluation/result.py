@@ -47,6 +47,9 @@ class Score:
     """Mean over the frames; None where they are too small."""
     boundary_flicker_ratio: float | None
     """See `quality.Quality`; for x264, which has no such boundaries, at the same frames as for the model."""
+    sharpness_db: tuple[float | None, ...] | None = None
+    """Of the clip in each of `sharpness.BANDS`, finest first: its power against the source's; None in a band where one
+    of both has none. None where the frames are too small, and in documents from before this was measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +169,8 @@ class Evaluation:
         return tuple(clip for clip in self.clips if clip.protocol == protocol)
 
 
-def score_of(quality: Quality) -> Score:
-    """Return the score of a clip that was compared with its source."""
+def score_of(quality: Quality, *, sharpness_db: tuple[float | None, ...] | None) -> Score:
+    """Return the score of a clip that was compared with its source; an infinite figure becomes None."""
     return Score(
         psnr_db=finite(quality.psnr_db),
         worst_frame=quality.worst_frame,
@@ -175,6 +178,7 @@ def score_of(quality: Quality) -> Score:
         ssim=quality.ssim,
         ms_ssim=quality.ms_ssim,
         boundary_flicker_ratio=finite(quality.boundary_flicker_ratio),
+        sharpness_db=None if sharpness_db is None else tuple(map(finite, sharpness_db)),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import edgevae
+from edgevae.files import sha256_of_file
 from edgevae.frames import Frames
 from edgevae_bench import environment
 from edgevae_bench.evaluation import variants
@@ -28,10 +28,8 @@ from edgevae_bench.evaluation.result import (
     EvaluatedModel,
     Evaluation,
     Row,
-    score_of,
 )
 from edgevae_bench.evaluation.x264_rows import measure_x264
-from edgevae_bench.quality import summarise
 
 OnChunk = Callable[[str, int, Frames, Frames], object]
 """Told the clip's path, the number of a chunk's first frame, its frames and the model's, at native size."""
@@ -76,8 +74,15 @@ def evaluate(
 
 
 def command_line(words: list[str]) -> tuple[str, ...]:
-    """Return a command line in which every path is only a name: it says what was done, not where."""
-    return tuple(Path(word).name if "/" in word else word for word in words)
+    """Return a command line in which every path is only a name: it says what was done, not where.
+
+    `edgevae` stands for however it was started, and `--json=q.json` keeps its option.
+    """
+    named = []
+    for word in words[1:]:
+        option, equals, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
+        named.append(option + equals + (Path(value).name if "/" in value else value))
+    return ("edgevae", *named)
 
 
 def _evaluation(run: _Running, model: EvaluatedModel, clips: tuple[ClipFigures, ...]) -> Evaluation:
@@ -124,7 +129,7 @@ def _measure(
     figures = ClipFigures(
         protocol=protocol.name,
         clip=Path(path).stem,
-        sha256=_digest(path),
+        sha256=sha256_of_file(Path(path)),
         frames=shape[0],
         height_px=shape[1],
         width_px=shape[2],
@@ -157,8 +162,7 @@ def _compare(
     tallies = score_clip(codecs, chunks, workers=run.plan.threads, on_chunk=see)
     period = codec.spec.temporal_factor
     rows = tuple(
-        Row(variant=name, score=score_of(summarise(tally.scores, chunk_frames=period)))
-        for name, tally in tallies.items()
+        Row(variant=name, score=tally.score(period=period)) for name, tally in tallies.items()
     )
     if protocol.max_frames is not None and shape[0] < protocol.max_frames:
         run.notes.append(f"{Path(path).name}: has only {shape[0]} of {protocol.max_frames} frames")
@@ -176,15 +180,6 @@ def _model(vae: edgevae.Vae) -> EvaluatedModel:
         device=vae.device,
         precision=vae.precision,
     )
-
-
-def _digest(path: str) -> str:
-    """Return the SHA-256 of a file of any size."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _versions(x264: str | None) -> dict[str, str]:

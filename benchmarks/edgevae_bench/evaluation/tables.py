@@ -53,12 +53,17 @@ class Column:
     """Whether None stands for infinite, as for a PSNR, and not for undefined."""
 
 
+def _finest_db(score: Score) -> float | None:
+    return None if score.sharpness_db is None else score.sharpness_db[0]
+
+
 COLUMNS = (
     Column("PSNR dB", lambda score: score.psnr_db, 2, unbounded=True),
     Column("worst frame dB", lambda score: score.worst_frame_psnr_db, 2, unbounded=True),
     Column("SSIM", lambda score: score.ssim, 3),
     Column("MS-SSIM", lambda score: score.ms_ssim, 3),
     Column("chunk-boundary flicker", lambda score: score.boundary_flicker_ratio, 3),
+    Column("detail of 2-4 px dB", _finest_db, 2),
 )
 """Of the table of quality; another measure is another line here."""
 
@@ -69,15 +74,17 @@ def quality_table(evaluation: Evaluation, protocol: str) -> Table:
     """Return the model on each clip, with the mean."""
     clips = evaluation.under(protocol)
     scores = [_need(clip, MODEL) for clip in clips]
+    # A column of figures that no clip has says nothing: flicker of an image model, detail in documents from before.
+    columns = [c for c in COLUMNS if c.unbounded or any(c.value(s) is not None for s in scores)]
     body = [
-        (clip.clip, *(show(column, column.value(score)) for column in COLUMNS))
+        (clip.clip, *(show(column, column.value(score)) for column in columns))
         for clip, score in zip(clips, scores, strict=True)
     ]
-    means = (show(column, mean(map(column.value, scores))) for column in COLUMNS)
+    means = (show(column, mean(map(column.value, scores))) for column in columns)
     size = "native size" if protocol == "native" else protocol
     return Table(
         f"Quality at {size}, {frames_of(evaluation)}",
-        ("clip", *(column.name for column in COLUMNS)),
+        ("clip", *(column.name for column in columns)),
         (*body, ("mean", *means)),
     )
 

@@ -17,9 +17,7 @@ from edgevae_bench.evaluation.result import (
     Row,
     Score,
     Stream,
-    score_of,
 )
-from edgevae_bench.quality import summarise
 
 
 def measure_x264(
@@ -58,4 +56,4 @@ def compare(source: Iterable[Frames], other: Iterator[Frames], *, period: int) -
     tally = Tally()
     for chunk in source:
         tally = tally.add(chunk, np.concatenate([next(other) for _ in chunk]))
-    return score_of(summarise(tally.scores, chunk_frames=period))
+    return tally.score(period=period)
