@@ -34,10 +34,10 @@ CLIP := edgevae/clips/flower.mp4
 
 demo: $(VENV)/ready
 	@mkdir -p demo
-	$(BIN)/edgevae export edgevae-video-xs -o demo/bundle --overwrite
+	$(BIN)/edgevae export edgevae-video-s -o demo/bundle --overwrite
 	$(WITHOUT_TORCH) encode demo/bundle $(CLIP) -o demo/flower.safetensors --overwrite
 	$(WITHOUT_TORCH) decode demo/bundle demo/flower.safetensors -o demo/flower.mp4 --overwrite
-	$(BIN)/edgevae benchmark demo/bundle --video $(CLIP) --against edgevae-video-xs \
+	$(BIN)/edgevae benchmark demo/bundle --video $(CLIP) --against edgevae-video-s \
 	  --picture demo/flower.png --output demo/benchmark.json
 	@echo "Look at demo/flower.png (source, reconstruction, difference) and demo/flower.mp4."
 

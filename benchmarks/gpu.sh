@@ -66,12 +66,12 @@ echo; "$python" -c 'from edgevae.cli import main; main()' doctor
 failed=
 echo; "$python" -m pytest -q -m gpu tests/gpu || failed="$failed tests"
 for backend in tensorrt tensorrt_rtx; do
-  echo; "$python" -c 'from edgevae.cli import main; main()' build edgevae-video-xs --backend $backend --size 480p
+  echo; "$python" -c 'from edgevae.cli import main; main()' build edgevae-video-s --backend $backend --size 480p
   code=$?
   [ $code -eq 0 ] || [ $code -eq 5 ] || failed="$failed build-$backend"
 done
 mkdir -p benchmarks/results
-echo; "$python" -c 'from edgevae.cli import main; main()' benchmark edgevae-video-xs --against edgevae-video-xs \
+echo; "$python" -c 'from edgevae.cli import main; main()' benchmark edgevae-video-s --against edgevae-video-s \
   --device cuda --backend all --size 832x480 --resume --output "benchmarks/results/$name.json" || failed="$failed benchmark"
 [ -z "$failed" ] || { echo "make gpu: failed:$failed" >&2; exit 1; }
 echo "make gpu: all passed; benchmarks/results/$name.json"

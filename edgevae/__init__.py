@@ -2,7 +2,7 @@
 
     import edgevae
 
-    with edgevae.load("edgevae-video-xs") as vae:
+    with edgevae.load("edgevae-video-s") as vae:
         latents = vae.encode(frames)                       # uint8 [T, H, W, 3] -> float32 [t, C, h, w]
         again = vae.decode(latents, frames=len(frames), size=frames.shape[1:3])
 

@@ -30,9 +30,9 @@ ROLES: tuple[Role, ...] = ("encoder", "decoder")
 
 @click.command(
     epilog="\b\nExamples:\n"
-    "  edgevae build edgevae-video-xs --size 480p --size 720p\n"
-    "  edgevae build edgevae-video-xs --min-shapes 64x64 --opt-shapes 360x640 --max-shapes 2x1080x1920\n"
-    "  edgevae build edgevae-video-xs --check"
+    "  edgevae build edgevae-video-s --size 480p --size 720p\n"
+    "  edgevae build edgevae-video-s --min-shapes 64x64 --opt-shapes 360x640 --max-shapes 2x1080x1920\n"
+    "  edgevae build edgevae-video-s --check"
 )
 @model_argument
 @click.option(

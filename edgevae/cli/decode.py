@@ -24,7 +24,7 @@ from edgevae.cli.options import (
 
 
 @click.command(
-    epilog="\b\nExample:\n  edgevae decode edgevae-video-xs clip.safetensors -o decoded.mp4"
+    epilog="\b\nExample:\n  edgevae decode edgevae-video-s clip.safetensors -o decoded.mp4"
 )
 @model_argument
 @click.argument("latents", metavar="LATENTS", type=click.Path(path_type=Path))

@@ -14,7 +14,7 @@ from edgevae.spec import VaeSpec
 from edgevae.strict import to_dict
 
 
-@click.command(epilog="\b\nExample:\n  edgevae info edgevae-video-xs")
+@click.command(epilog="\b\nExample:\n  edgevae info edgevae-video-s")
 @model_argument
 @json_option
 def command(model: str, as_json: bool) -> None:

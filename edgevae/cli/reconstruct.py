@@ -26,7 +26,7 @@ from edgevae.cli.options import (
 
 
 @click.command(
-    epilog="\b\nExample:\n  edgevae reconstruct edgevae-video-xs clip.mp4 -o kept.mkv --lossless"
+    epilog="\b\nExample:\n  edgevae reconstruct edgevae-video-s clip.mp4 -o kept.mkv --lossless"
 )
 @model_argument
 @click.argument("clip", metavar="CLIP", type=click.Path(path_type=Path))

@@ -24,8 +24,8 @@ COMPRESSION_RATIO = 48.0
 
 PUBLISHED = (
     Published("VidTok (KL, causal, 16 channels)", 35.04, "MCL-JCV, 256x256", "its README"),
-    Published("WF-VAE-L (16 channels)", 35.8, "its authors' clips", "its paper"),
-    Published("CogVideoX VAE", 35.7, "its authors' clips", "its paper"),
-    Published("LeanVAE (16 channels, 40 M parameters)", 30.15, "its authors' clips", "its README"),
+    Published("WF-VAE-L (16 channels)", 35.8, "other clips", "as published"),
+    Published("CogVideoX VAE", 35.7, "other clips", "as published"),
+    Published("LeanVAE (16 channels, 40 M parameters)", 30.15, "other clips", "its README"),
 )
 """Reconstruction at 4x8x8 and 16 channels."""
