@@ -4,6 +4,8 @@
 #   make test    lint, types, layers, documentation, all tests; what CI runs
 #   make gpu     on a machine with an NVIDIA GPU: doctor, the tests on it, engines, the benchmark against PyTorch
 #                (PYTHON=... uses that environment as it is; without it .venv-gpu is made on the system's packages)
+#   make results NAME=2core-xeon   on a machine with nothing else to do: measure the shipped model on its CPU against PyTorch
+#                and OpenVINO, about 10 minutes on two cores, into benchmarks/results/cpu-NAME.json; then the README's figures
 #   make docs    write docs/cli.md from --help, the tables of docs/architecture.md from the modules, the schema of the
 #                benchmark's results from its classes, and the figures of README.md and docs/results.svg from
 #                benchmarks/results
@@ -19,7 +21,7 @@ RUN    := $(BIN)/python
 BUILDER := $(shell [ "$$(uname -sm)" = "Linux x86_64" ] && echo ,tensorrt-rtx)
 EXTRAS := cpu,video,train,export,bench,dev$(BUILDER)
 
-.PHONY: demo test check docs cards assets clean test-310 browser gpu
+.PHONY: demo test check docs cards assets clean test-310 browser gpu results
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: got Python %d.%d, expected 3.11 or later; set PYTHON=" % sys.version_info[:2])'
@@ -61,6 +63,17 @@ browser:
 
 gpu:
 	@PYTHON="$(if $(filter file,$(origin PYTHON)),,$(PYTHON))" NAME="$(NAME)" sh benchmarks/gpu.sh
+
+# --resume: what a broken-off run has measured is not measured again. The page is not committed: it is large, and can be
+# made from the JSON again but for its pictures.
+RESULT := benchmarks/results/cpu-$(NAME)
+results: $(VENV)/ready
+	@[ -n "$(NAME)" ] || { echo "make results: got no NAME; name the machine: make results NAME=2core-xeon" >&2; exit 2; }
+	$(RUN) -m pip install --quiet --constraint constraints.txt openvino
+	$(BIN)/edgevae benchmark edgevae-video-s --against edgevae-video-s --device cpu --backend all \
+	  --size 640x360 --size 1280x720 --frames 32 --chunks 2 --rounds 10 --resume \
+	  -o $(RESULT).json --report $(RESULT).html
+	$(RUN) docs/make_results.py
 
 docs: $(VENV)/ready
 	$(RUN) docs/make_cli.py

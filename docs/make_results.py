@@ -5,6 +5,7 @@ Nothing in them is typed. A result of an older schema cannot be read any more an
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -19,7 +20,7 @@ from edgevae_bench.page.charts import bars
 from edgevae_bench.page.markdown import escape, table
 from edgevae_bench.page.scale import number
 from edgevae_bench.page.view import Bar, BarChart, Part, Table
-from edgevae_bench.result import LatencyRow, Result
+from edgevae_bench.result import SCHEMA, LatencyRow, Result
 from edgevae_bench.work import Case
 
 ROOT = Path(__file__).parent.parent
@@ -184,9 +185,14 @@ def _cells(one: Measured) -> tuple[str, ...]:
 
 
 def read(folder: Path) -> tuple[dict[str, Result], list[str]]:
-    """Return the results of a folder by file name, and the names of files of an older schema."""
+    """Return the benchmark's results of a folder by file name, and the names of those of an older schema.
+
+    Other documents, such as those of `edgevae evaluate`, are not the README's.
+    """
     results, unread = {}, []
     for path in sorted(folder.glob("*.json")):
+        if json.loads(path.read_text(encoding="utf-8")).get("schema") != SCHEMA:
+            continue
         try:
             results[path.name] = read_json(path)
         except IncompatibleError:

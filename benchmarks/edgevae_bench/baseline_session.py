@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -46,6 +46,7 @@ class TorchSession:
         weight = next(module.parameters())
         self._device, self._dtype = weight.device, weight.dtype
         self._run: Run = module if compiled is None else torch.compile(module, **COMPILE[compiled])
+        self._is_compiled = compiled is not None
         # What a CUDA graph gives is written over by its next run; the state must outlive that.
         self._copies = compiled == "compile_graphs"
         self._pinned: dict[str, Tensor] = {}
@@ -59,8 +60,19 @@ class TorchSession:
         """Return zeros of the caches' shapes."""
         sizes = {"batch": batch, "height": height_px, "width": width_px}
         shapes = (spec.resolve(sizes) for spec in self.graph.state)
-        return TorchState(
-            tuple(torch.zeros(s, dtype=self._dtype, device=self._device) for s in shapes)
+        # A tensor made outside of inference mode is of another kind: torch.compile would compile once more for it.
+        with torch.inference_mode():
+            zeros = tuple(torch.zeros(s, dtype=self._dtype, device=self._device) for s in shapes)
+            return TorchState(self._as_left(zeros, sizes) if self._is_compiled else zeros)
+
+    def _as_left(self, zeros: tuple[Tensor, ...], sizes: Mapping[str, int]) -> tuple[Tensor, ...]:
+        """Return zeros with the strides that the module leaves: with others it would be compiled once more."""
+        spec = self.graph.data
+        data = torch.from_numpy(np.zeros(spec.resolve(sizes), spec.dtype)).to(self._device)
+        _, *following = self.module(data, *zeros)
+        return tuple(
+            torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device).zero_()
+            for t in following
         )
 
     def is_ready(self, *, batch: int, height_px: int, width_px: int) -> bool:
@@ -100,7 +112,11 @@ class TorchSession:
     def prepared(self, data: np.ndarray, state: SessionState) -> Callable[[], object]:
         """Return what runs the module by itself on one input that is in place, without waiting for it."""
         assert isinstance(state, TorchState), "a state comes from this backend"
-        tensor, tensors = torch.tensor(data, device=self._device), state.tensors
+        with torch.inference_mode():  # as `run` has it
+            tensor = torch.tensor(data, device=self._device)
+            # The caches as the module leaves them: in its memory format, which zeros are not.
+            _, *following = self._run(tensor, *state.tensors)
+            tensors = [t.clone() for t in following] if self._copies else following
 
         def run() -> object:
             with torch.inference_mode():

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgevae.bundle import Bundle
 from edgevae.errors import IncompatibleError, InputError
 from edgevae.files import sha256
+from edgevae_bench.clip import ClipFacts
 from edgevae_bench.environment import Environment
 from edgevae_bench.result import LatencyRow, QualityRow
 from edgevae_bench.subject_row import SubjectRow
@@ -109,12 +110,14 @@ def warnings(
     subjects: Sequence[SubjectRow],
     latency: Sequence[LatencyRow],
     *,
+    clip: ClipFacts,
     percentile: int,
 ) -> tuple[str, ...]:
     """Return what a reader must know before believing the figures, one sentence each.
 
     Args:
         environment: Before the run.
+        clip: The frames.
         subjects: Of every case.
         latency: Of every subject.
         percentile: The highest that was to be more than the maximum.
@@ -124,6 +127,16 @@ def warnings(
         found.append(
             f"the machine was busy before the run: load average {environment.load_average_1min} over one minute"
         )
+    enlarged = dict.fromkeys(
+        f"{row.case.width_px}x{row.case.height_px}"
+        for row in subjects
+        if row.case.width_px > clip.source_width_px or row.case.height_px > clip.source_height_px
+    )
+    if enlarged:
+        found.append(
+            f"the quality at {', '.join(enlarged)} is of frames enlarged from {clip.source_width_px}x"
+            f"{clip.source_height_px}, which are easier than real ones of that size"
+        )
     for row in subjects:
         found += [f"{row.subject.name} at {row.case}: {text}" for text in _doubts(row)]
     unsteady = [row for row in latency if row.latency.cv_ratio > MAX_CV_RATIO]
@@ -132,7 +145,12 @@ def warnings(
         found.append(
             f"unsteady, standard deviation above {100 * MAX_CV_RATIO:.0f} % of the mean: {each}"
         )
-    short = [r for r in latency if percentile in r.latency.undersampled_percentiles]
+    # Of files there are few samples in every run; their percentiles have a mark.
+    short = [
+        r
+        for r in latency
+        if percentile in r.latency.undersampled_percentiles and r.work.boundary != "file"
+    ]
     if short:
         each = _some([f"{_name(row)} ({row.latency.n})" for row in short])
         found.append(

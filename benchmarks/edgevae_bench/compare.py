@@ -5,13 +5,16 @@ interval   of the ratio: whole blocks of neighbouring rounds are drawn anew, wit
 medians taken again. Samples of a round and rounds near each other are alike (clock rate, neighbours), so drawing single
 samples would promise more than the runs can hold.
 verdict    different where the interval lies wholly beyond `FLOOR` on one side of 1. Its confidence is shared out over
-all rows (Bonferroni), so that of many equal rows none is called different by chance.
+all rows (Bonferroni), so that of many equal rows none is called different by chance. Of n rounds before and m after,
+all of one may lie above all of the other by chance, 2 times in (n + m over n): rows whose rounds are so few that this
+is more than their share of the doubt are not called different, however far apart they are.
 control    PyTorch and peers, which a change of ours cannot have made slower. Where they moved too, a row must differ
 from them as well: a machine that is slower today is no regression.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -31,7 +34,7 @@ FLOOR = 0.02
 DRAWS = 4000
 """How often blocks are drawn."""
 
-Verdict: TypeAlias = Literal["faster", "slower", "same", "moved with the others"]
+Verdict: TypeAlias = Literal["faster", "slower", "same", "moved with the others", "too few rounds"]
 
 Rounds: TypeAlias = Mapping[int, Sequence[float]]
 
@@ -89,8 +92,9 @@ def compare(
     controls = {row.subject.name for row in before[0].subjects if row.subject.kind != "runtime"}
     tail = (1 - CONFIDENCE) / len(keys) / 2
     seen = {key: _interval(old[key], new[key], tail) for key in keys}
+    few = {key for key in keys if _by_chance(len(old[key]), len(new[key])) > 2 * tail}
     return Comparison(
-        changes=tuple(_change(key, seen, controls) for key in keys),
+        changes=tuple(_change(key, seen, controls, key in few) for key in keys),
         only_before=tuple(map(name, (key for key in old if key not in new))),
         only_after=tuple(map(name, (key for key in new if key not in old))),
         differences=differences(before[0], after[0]),
@@ -112,7 +116,14 @@ class _Interval:
         return self.low > middle * (1 + FLOOR) or self.high < middle / (1 + FLOOR)
 
 
-def _change(key: RowKey, seen: Mapping[RowKey, _Interval], controls: set[str]) -> Change:
+def _by_chance(before: int, after: int) -> float:
+    """Return how likely it is that all rounds of one of two equal runs are above all of the other."""
+    return 2 / math.comb(before + after, before)
+
+
+def _change(
+    key: RowKey, seen: Mapping[RowKey, _Interval], controls: set[str], is_short: bool
+) -> Change:
     mine = seen[key]
     others = [
         np.log(one.ratio)
@@ -126,6 +137,8 @@ def _change(key: RowKey, seen: Mapping[RowKey, _Interval], controls: set[str]) -
         verdict = "slower" if mine.ratio > 1 else "faster"
         if control is not None and not mine.is_beyond(control):
             verdict = "moved with the others"
+        elif is_short:
+            verdict = "too few rounds"
     return Change(
         key=key,
         before_ms=mine.before_ms,

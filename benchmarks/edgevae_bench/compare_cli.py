@@ -81,4 +81,9 @@ def _lines(found: Comparison) -> list[str]:
     lines += [f"only before: {text}" for text in found.only_before]
     lines += [f"only after: {text}" for text in found.only_after]
     changed = sum(c.verdict in ("faster", "slower") for c in found.changes)
-    return [*lines, *columns(header, body, left=3), f"{changed} of {len(body)} rows differ"]
+    short = sum(c.verdict == "too few rounds" for c in found.changes)
+    last = f"{changed} of {len(body)} rows differ"
+    last += (
+        f", {short} may and have too few rounds to say; measure with more --rounds" if short else ""
+    )
+    return [*lines, *columns(header, body, left=3), last]

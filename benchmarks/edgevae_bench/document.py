@@ -35,6 +35,11 @@ def to_document(result: Result, *, long: bool) -> dict[str, Any]:  # Any: JSON
     return document
 
 
+def rounded(result: Result) -> Result:
+    """Return the result as it is once it has been written and read again."""
+    return from_dict(Result, to_document(result, long=True), where="result")
+
+
 def to_line(result: Result) -> str:
     """Return the document on one line, without the long lists."""
     return json.dumps(to_document(result, long=False), allow_nan=False)

@@ -86,7 +86,9 @@ class Ledger:
         quality = tuple(row for key, _ in self._ordered() for row in self.quality.get(key, ()))
         latency = claims.with_speedups(self._latency(), quality)
         settings = self.settings
-        doubts = claims.warnings(self.environment, rows, latency, percentile=settings.percentile)
+        doubts = claims.warnings(
+            self.environment, rows, latency, clip=self.clip, percentile=settings.percentile
+        )
         return Result(
             schema=SCHEMA,
             schema_version=SCHEMA_VERSION,
@@ -188,16 +190,20 @@ def resume(ledger: Ledger) -> Ledger:
     before = document.read_json(ledger.output)
     if before.is_complete:
         return ledger
+    now = document.rounded(ledger.result(is_complete=False))
     for name in ("model", "clip", "settings"):
-        if getattr(before, name) != getattr(ledger, name):
+        if getattr(before, name) != getattr(now, name):
             raise IncompatibleError(
                 f"{ledger.output}: is of another {name}; give the options of that run, or another --output"
             )
-    if _machine(before.environment) != _machine(ledger.environment):
+    if _machine(before.environment) != _machine(now.environment):
         raise IncompatibleError(
             f"{ledger.output}: was measured on another machine or with other versions; give another --output"
         )
-    taken = samples.read(document.samples_path(ledger.output))
+    path = document.samples_path(ledger.output)
+    if not path.exists() and not any(row.turns for row in before.subjects):
+        return ledger  # broken off before the first turn
+    taken = samples.take_up(path)
     found = replace(ledger, created_utc=before.created_utc, ceilings=before.ceilings, samples=taken)
     for row in before.subjects:
         found.rows[row.subject.name, row.case] = row

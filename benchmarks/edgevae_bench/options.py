@@ -70,6 +70,14 @@ SWEEP = (
         help="Turns of each subject; by default as many as the percentile needs.",
     ),
     click.option(
+        "--chunks",
+        "max_chunks",
+        type=click.IntRange(min=2),
+        default=8,
+        show_default=True,
+        help="Chunks of a turn, at most; an even number.",
+    ),
+    click.option(
         "--percentile",
         type=click.Choice(["50", "90", "95", "99"]),
         help="The highest that is wanted: decides the rounds; by default 90, with --max-p99-ms 99.",

@@ -69,11 +69,11 @@ class Plan:
     """Subjects that are made slower, by which part: planted regressions, for the checks of the benchmark itself."""
 
     def __post_init__(self) -> None:
-        for name, least in (("threads", 1), ("max_chunks", 2)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name}: got {getattr(self, name)}, expected at least {least}")
+        for name, got, least in (("threads", self.threads, 1), ("chunks", self.max_chunks, 2)):
+            if got < least:
+                raise InputError(f"{name}: got {got}, expected at least {least}")
         if self.max_chunks % 2:
-            raise InputError(f"max_chunks: got {self.max_chunks}, expected an even number")
+            raise InputError(f"chunks: got {self.max_chunks}, expected an even number")
         if self.rounds is not None and self.rounds < 1:
             raise InputError(f"rounds: got {self.rounds}, expected at least 1")
         if not self.boundaries:

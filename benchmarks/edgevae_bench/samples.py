@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevae.errors import IncompatibleError
+from edgevae.files import write_atomically
 from edgevae.strict import from_dict, to_dict
 from edgevae_bench.work import Arrays, Boundary, Operation
 
@@ -57,9 +58,8 @@ class RowKey:
 
 def append(path: Path, samples: Iterable[Sample]) -> None:
     """Append whole lines and have them on the disk."""
-    lines = (json.dumps(to_dict(replace(s, ms=_rounded(s.ms)))) for s in samples)
     with path.open("a", encoding="utf-8") as file:
-        file.write("".join(f"{line}\n" for line in lines))
+        file.write(_lines(samples))
         file.flush()
         os.fsync(file.fileno())
 
@@ -86,6 +86,26 @@ def read(path: Path) -> list[Sample]:
     return found
 
 
+def take_up(path: Path) -> list[Sample]:
+    """Return the samples of a file that is to be appended to, made whole first.
+
+    Where the last line was cut off, the turn before it goes too: it may be the same one, of which the rest is missing.
+
+    Raises:
+        IncompatibleError: the file is missing or something else.
+    """
+    found = read(path)
+    if path.read_bytes().endswith(b"\n"):
+        return found
+    whole = [s for s in found if _turn(s) != _turn(found[-1])]
+    write_atomically(path, _lines(whole).encode())
+    return whole
+
+
+def _turn(sample: Sample) -> tuple[str, str, int]:
+    return sample.case, sample.subject, sample.round
+
+
 def by_row(samples: Iterable[Sample]) -> dict[RowKey, list[float]]:
     """Return the times of every latency row, those of the round trips added, in the order of the samples."""
     found: dict[RowKey, list[float]] = {}
@@ -110,6 +130,11 @@ def by_round(samples: Iterable[Sample]) -> dict[RowKey, dict[int, Sequence[float
         if both:
             found[replace(key, operation="round_trip")] = both
     return found
+
+
+def _lines(samples: Iterable[Sample]) -> str:
+    lines = (json.dumps(to_dict(replace(s, ms=_rounded(s.ms)))) for s in samples)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _rounded(times: Sequence[float]) -> tuple[float, ...]:

@@ -71,7 +71,8 @@ class Selection:
     subjects: tuple[Subject, ...]
     """The reference first, where there is a checkpoint."""
     named: frozenset[str]
-    """Subjects that were asked for by name: where one cannot be had, that is an error."""
+    """Subjects that were asked for by name: where one cannot be had, that is an error. Of a backend that was named
+    without a precision, the first that is usual."""
 
 
 def select(plan: Plan) -> Selection:
@@ -90,7 +91,9 @@ def select(plan: Plan) -> Selection:
         for precision in _precisions(plan, name, device):
             subject = _subject(plan, bundle, name, precision, device)
             subjects[subject.name] = subject
-            if name in plan.backends or (name == own and "auto" in plan.backends):
+            if (name in plan.backends or (name == own and "auto" in plan.backends)) and (
+                precision in plan.precisions or precision == _usual(name, device)[0]
+            ):
                 named.add(subject.name)
     if not subjects:
         raise InputError(
@@ -148,11 +151,7 @@ def _names(plan: Plan, own: str, device: str) -> Iterator[str]:
 def _precisions(plan: Plan, name: str, device: str) -> tuple[Arithmetic, ...]:
     """Return the precisions of one backend."""
     backend, kind = BACKENDS[name], device.partition(":")[0]
-    usual = backend.precisions.get(kind)
-    if usual is None:
-        raise InputError(
-            f"--backend {name}: does not run on {device}; leave it out, or give another --device"
-        )
+    usual = _usual(name, device)
     if backend.kind == "pytorch":
         able: tuple[Arithmetic, ...] = ("fp32", "fp16") if kind == "cuda" else ("fp32",)
     else:
@@ -167,6 +166,16 @@ def _precisions(plan: Plan, name: str, device: str) -> tuple[Arithmetic, ...]:
     if name == "pytorch_eager":  # the reference
         taken = tuple(dict.fromkeys(("fp32", *(p for p in taken if name in plan.backends))))
     return taken
+
+
+def _usual(name: str, device: str) -> tuple[Arithmetic, ...]:
+    """Return the precisions of one backend where none was asked for."""
+    usual = BACKENDS[name].precisions.get(device.partition(":")[0])
+    if usual is None:
+        raise InputError(
+            f"--backend {name}: does not run on {device}; leave it out, or give another --device"
+        )
+    return usual
 
 
 def _subject(plan: Plan, bundle: Bundle, name: str, precision: Arithmetic, device: str) -> Subject:

@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch._dynamo.utils import counters  # noqa: E402
 from torch.nn.modules.module import register_module_forward_pre_hook  # noqa: E402
 
 from edgevae_bench.baseline import VARIANTS, open_torch_codec  # noqa: E402  # after the check that PyTorch is here
@@ -43,6 +44,26 @@ def test_weights_and_the_first_activations_are_in_the_format_of_the_name(
         codec.encode_chunk(frames[:4], codec.stream(height=42, width=60))
     assert seen[0] == [True, True]
     assert all(weight for _, weight in seen)
+
+
+def test_each_module_compiles_as_a_whole_and_once(tiny_checkpoint, frames, monkeypatch):
+    """Dynamo's part; the kernels of its own backend take a compiler and a minute."""
+    options = {"fullgraph": True, "dynamic": False, "backend": "eager"}
+    monkeypatch.setitem(COMPILE, "compile", options)
+    counters.clear()
+    made = []
+    for variant in ("channels_last", "compile"):
+        codec = open_torch_codec(tiny_checkpoint, variant=variant, chunk_frames=4, threads=1)
+        state = codec.stream(height=40, width=56)
+        for chunk in (frames[:4, :40, :56], frames[4:8, :40, :56]):
+            latents, state = codec.encode_chunk(chunk, state)
+            decoded, state = codec.decode_chunk(latents, state)
+            made += [latents, decoded]
+        state = codec.encoder.initial_state(batch=1, height_px=40, width_px=56)
+        codec.encoder.prepared(frames[:4, :40, :56], state)()
+    for eager, compiled in zip(made[:4], made[4:], strict=True):
+        np.testing.assert_allclose(compiled, eager, atol=1e-5)
+    assert counters["stats"]["unique_graphs"] == 2
 
 
 def test_frames_that_may_not_be_written_to_are_taken_too(tiny_checkpoint, frames):

@@ -114,9 +114,11 @@ def test_the_checkpoint_must_be_what_the_bundle_was_exported_from(
 
 def warned(**changes: object) -> str:
     subject = next(r for r in invented.subject_rows() if r.subject.name == OURS)
-    given = {"load": 0.0, "subject": subject, "row": row(5.0)} | changes
+    clip = invented.result().clip
+    given = {"load": 0.0, "subject": subject, "row": row(5.0), "clip": clip} | changes
     machine = replace(invented.ENVIRONMENT, load_average_1min=given["load"])
-    return "\n".join(warnings(machine, [given["subject"]], [given["row"]], percentile=90))
+    found = warnings(machine, [given["subject"]], [given["row"]], clip=given["clip"], percentile=90)
+    return "\n".join(found)
 
 
 def own(**changes: object):
@@ -131,6 +133,8 @@ def seen(**changes: object) -> Conditions:
 def test_a_clean_run_has_no_warning():
     assert warned() == ""
     assert warned(load=None) == ""
+    files = row(1.0, work=replace(WORK, boundary="file"))
+    assert warned(row=replace(files, latency=summarise([10.0] * 5))) == ""
 
 
 @pytest.mark.parametrize(
@@ -155,6 +159,10 @@ def test_a_clean_run_has_no_warning():
         (
             {"subject": own(subject=replace(own().subject, precision="fp16"))},
             "runs fp16 graphs in fp32",
+        ),
+        (
+            {"clip": replace(invented.result().clip, source_width_px=480, source_height_px=270)},
+            "quality at 640x360 is of frames enlarged from 480x270",
         ),
     ],
 )

@@ -88,9 +88,11 @@ def test_a_machine_that_is_slower_today_is_no_regression():
     assert verdicts["pytorch_eager_fp32"] == {"slower"}
 
 
-def test_one_round_is_no_ground_for_a_verdict_within_its_own_noise():
-    one = [s for s in drifting(1) if s.round == 0]
-    assert set.union(*changes(one, one).values()) == {"same"}
+def test_rows_of_few_rounds_are_never_called_different_however_far_apart():
+    few = changes(drifting(1, rounds=3), drifting(2, rounds=3, factor=2.0))
+    assert few[OURS] == {"too few rounds"}
+    assert changes(drifting(1, rounds=8), drifting(2, rounds=8, factor=2.0))[OURS] == {"slower"}
+    assert set.union(*changes(drifting(1, rounds=1), drifting(1, rounds=1)).values()) == {"same"}
 
 
 def test_rows_and_machines_that_differ_are_said():

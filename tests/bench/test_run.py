@@ -267,7 +267,7 @@ def test_plans_that_cannot_be_are_refused(plan, changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"max_chunks": 3}, r"max_chunks: got 3, expected an even number"),
+        ({"max_chunks": 3}, r"chunks: got 3, expected an even number"),
         ({"rounds": 0}, r"rounds: got 0"),
         ({"percentile": 98}, r"percentile: got 98"),
         ({"is_resumed": True}, r"--resume: there is nothing"),

@@ -99,6 +99,25 @@ def test_samples_are_appended_and_a_line_that_was_cut_off_is_dropped(tmp_path):
         assert one.ms == pytest.approx(other.ms, abs=1e-6)
 
 
+def test_a_file_that_is_gone_on_with_has_whole_turns_only(tmp_path):
+    path = tmp_path / "r.samples.jsonl"
+    taken = sorted(invented.samples(), key=lambda s: (s.case, s.round, s.subject))
+    samples.append(path, taken)
+    whole = path.read_bytes()
+    assert samples.take_up(path) == samples.read(path)
+    assert path.read_bytes() == whole
+    path.write_bytes(whole[:-20])
+    found = samples.take_up(path)
+    last = taken[-1]
+    assert found == samples.read(path)
+    assert 0 < len(found) < len(taken)
+    assert (last.case, last.subject, last.round) not in {
+        (s.case, s.subject, s.round) for s in found
+    }
+    samples.append(path, taken[-1:])
+    assert len(samples.read(path)) == len(found) + 1
+
+
 def test_samples_that_are_missing_or_something_else_are_refused(tmp_path):
     path = tmp_path / "r.samples.jsonl"
     with pytest.raises(IncompatibleError, match=r"keep the \.samples\.jsonl beside its \.json"):

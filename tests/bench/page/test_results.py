@@ -25,6 +25,7 @@ def maker(monkeypatch):
 def folder(result, tmp_path) -> Path:
     document.write_json(result, tmp_path / "a.json")
     (tmp_path / "old.json").write_text(json.dumps({"schema": result.schema, "schema_version": 1}))
+    (tmp_path / "quality-a.json").write_text(json.dumps({"schema": "edgevae-evaluation"}))
     return tmp_path
 
 
@@ -49,6 +50,7 @@ def test_the_table_has_a_row_for_every_subject_and_size_and_names_every_file(mak
     assert "`benchmarks/results/a.json` was made by `edgevae benchmark edgevae-video-xs" in text
     assert "Warning: invented: nobody measured this." in text
     assert "`benchmarks/results/old.json` is of an older version and not shown" in text
+    assert "quality-a.json" not in text
 
 
 def test_the_bars_of_the_picture_are_as_long_as_the_figures(maker, folder, result):
