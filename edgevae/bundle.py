@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,17 @@ class Manifest:
 
     @property
     def model_digest(self) -> str:
-        """sha256 of weights and specification: the same however and wherever the model was exported."""
-        spec = json.dumps(to_dict(self.spec), sort_keys=True)
+        """sha256 of weights and specification: the same however and wherever the model was exported.
+
+        What a later version of the specification added counts only where it says something, so that latents of older
+        bundles still belong to their model.
+        """
+        said = {
+            f.name: getattr(self.spec, f.name)
+            for f in fields(self.spec)
+            if getattr(self.spec, f.name) != f.default
+        }
+        spec = json.dumps(to_dict(said), sort_keys=True)
         return sha256(f"{self.checkpoint_sha256} {spec}".encode())
 
 

@@ -73,10 +73,12 @@ class VaeSpec:
     """Pixels per latent cell, on each side."""
     latent_channels: int
     """C of the latents."""
-    encoder_halo_px: int
-    """How far outside a tile of frames its latents can see, in pixels, a multiple of the spatial factor."""
-    decoder_halo_cells: int
-    """How far outside a tile of latents its frames can see, in latent cells."""
+    encoder_halo_px: int | None
+    """How far outside a tile of frames its latents can see, in pixels, a multiple of the spatial factor.
+
+    None: the whole frame, as attention and normalisations over the picture do."""
+    decoder_halo_cells: int | None
+    """How far outside a tile of latents its frames can see, in latent cells; None: the whole frame."""
     encoder_state: tuple[TensorSpec, ...]
     """The causal caches of the encoder, in order; empty for a model without memory."""
     decoder_state: tuple[TensorSpec, ...]
@@ -85,6 +87,11 @@ class VaeSpec:
     """Mean of the network's own latents per channel, subtracted in the encoder graph, added in the decoder graph."""
     latent_std: tuple[float, ...]
     """Standard deviation of the network's own latents per channel, divided out and multiplied back in the graphs."""
+    lead_frames: int = 0
+    """Frames that the first latent step of a clip does not stand for: it has temporal_factor - lead_frames frames.
+
+    Causal video models that code the first frame alone (1 + 4k frames) have temporal_factor - 1. Their graphs take and
+    give whole chunks all the same: at the start of a clip the lead frames are filler, without influence on anything."""
 
     def __post_init__(self) -> None:
         for name in ("temporal_factor", "spatial_factor", "latent_channels"):
@@ -96,6 +103,11 @@ class VaeSpec:
                 raise ConfigError(
                     f"spec: {name} must be {self.latent_channels} finite numbers, one a latent channel"
                 )
+        if not 0 <= self.lead_frames < self.temporal_factor:
+            raise ConfigError(
+                f"spec: lead_frames is {self.lead_frames}, expected 0 to {self.temporal_factor - 1}, "
+                "less than the temporal factor"
+            )
         if min(self.latent_std) <= 0:
             raise ConfigError(
                 f"spec: latent_std has {min(self.latent_std)}, expected numbers above 0"
@@ -105,6 +117,10 @@ class VaeSpec:
     def compression(self) -> float:
         """How many values of a clip one latent value stands for: 3 * temporal factor * spatial factor^2 / C."""
         return 3 * self.temporal_factor * self.spatial_factor**2 / self.latent_channels
+
+    def frames_of(self, steps: int) -> int:
+        """Return how many frames the first latent steps of a clip stand for."""
+        return steps * self.temporal_factor - self.lead_frames
 
     def state(self, role: Role) -> tuple[TensorSpec, ...]:
         """Return the caches of the encoder or of the decoder."""

@@ -142,3 +142,20 @@ def test_the_same_model_has_the_same_digest_in_another_bundle(
     assert mine.digest != other.digest
     assert mine.manifest.model_digest == other.manifest.model_digest
     assert mine.manifest.model_digest != Bundle.open(tiny_image_bundle).manifest.model_digest
+
+
+def test_what_a_later_specification_adds_changes_no_digest_unless_it_says_something(own_bundle):
+    before = Bundle.open(own_bundle).manifest
+    assert "lead_frames" not in json.loads((own_bundle / MANIFEST).read_text())["spec"]
+    written = sha256(
+        f"{before.checkpoint_sha256} {json.dumps(raw_spec(own_bundle), sort_keys=True)}".encode()
+    )
+    assert before.model_digest == written
+    rewrite(own_bundle, lambda m: m["spec"].update(lead_frames=0))
+    assert Bundle.open(own_bundle).manifest.model_digest == written
+    rewrite(own_bundle, lambda m: m["spec"].update(lead_frames=3))
+    assert Bundle.open(own_bundle).manifest.model_digest != written
+
+
+def raw_spec(bundle):
+    return json.loads((bundle / MANIFEST).read_text())["spec"]

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgevae.errors import InputError
-from edgevae.frames import Frames, Latents, check_frames, check_latents, pad_frames, round_up
+from edgevae.frames import (
+    Frames,
+    Latents,
+    check_frames,
+    check_latents,
+    lead_in,
+    pad_frames,
+    round_up,
+)
 from edgevae.runtime.session import Array, Session, SessionState
 
 
@@ -25,10 +33,21 @@ class StreamState:
     """Caches of the encoder, on its device."""
     decoder: SessionState
     """Caches of the decoder, on its device."""
+    encoder_lead: int = 0
+    """Filler frames before those of the next chunk to encode: the spec's lead at the start of a clip, then none."""
+    decoder_lead: int = 0
+    """Likewise of the next chunk to decode."""
 
 
 def start(
-    encoder: Session, decoder: Session, *, batch: int, height: int, width: int, cell_px: int
+    encoder: Session,
+    decoder: Session,
+    *,
+    batch: int,
+    height: int,
+    width: int,
+    cell_px: int,
+    lead_frames: int = 0,
 ) -> StreamState:
     """Return the state at the first frame of a stream.
 
@@ -44,7 +63,13 @@ def start(
         "width_px": round_up(width, cell_px),
     }
     return StreamState(
-        batch, height, width, encoder.initial_state(**sizes), decoder.initial_state(**sizes)
+        batch,
+        height,
+        width,
+        encoder.initial_state(**sizes),
+        decoder.initial_state(**sizes),
+        lead_frames,
+        lead_frames,
     )
 
 
@@ -62,7 +87,7 @@ def encode_chunk(
     Args:
         session: The encoder.
         frames: uint8 `[T, H, W, 3]` or `[B, T, H, W, 3]`. A numpy array is padded to the whole chunk and whole cells
-            with its own edge; an array on the GPU must have them.
+            with its own edge, and gets the lead before the first chunk; an array on the GPU must have them.
         state: Of the stream.
         cell_px: Pixels per latent cell.
         out: Where the latents go, C-contiguous; without it a new array, where the frames are.
@@ -80,12 +105,15 @@ def encode_chunk(
             f"frames: got shape {list(frames.shape)}, expected batch, height and width {list(expected)} of the stream"
         )
     chunk = session.graph.chunk_frames
-    if t > chunk:
+    most = chunk - state.encoder_lead if isinstance(frames, np.ndarray) else chunk
+    if t > most:
+        first = "first " if state.encoder_lead else ""
         raise InputError(
-            f"frames: got {t} frames, expected at most the {chunk} of one chunk; call once per chunk"
+            f"frames: got {t} frames, expected at most the {most} of one {first}chunk; call once per chunk"
         )
     if isinstance(frames, np.ndarray):
-        data = _fold(pad_frames(frames, frame_multiple=chunk, size_multiple=cell_px), axes=4)
+        led = lead_in(frames, state.encoder_lead)
+        data = _fold(pad_frames(led, frame_multiple=chunk, size_multiple=cell_px), axes=4)
     else:
         _require_whole(
             frames, whole=t == chunk and h % cell_px == 0 == w % cell_px, cell_px=cell_px
@@ -95,7 +123,8 @@ def encode_chunk(
     shape = (*batch, *session.graph.outputs[0].resolve(whole))
     target = _target(out, shape, np.dtype(np.float32))
     latents, caches = session.run(data, state.encoder, out=target, stream=stream)
-    return _unfold(latents, batch) if out is None else out, replace(state, encoder=caches)
+    following = replace(state, encoder=caches, encoder_lead=0)
+    return _unfold(latents, batch) if out is None else out, following
 
 
 def decode_chunk(
@@ -110,7 +139,8 @@ def decode_chunk(
 ) -> tuple[Array, StreamState]:
     """Return frames uint8 `[T, H, W, 3]` (or `[B, T, H, W, 3]`) of one chunk of latents, and the next state.
 
-    All T frames of the chunk come back, cropped to the stream's size; who padded the last chunk trims it.
+    All T frames of the chunk come back, cropped to the stream's size; who padded the last chunk trims it. The first
+    chunk of a clip comes without its lead, but for arrays on the GPU, which are never cropped.
 
     Args:
         session: The decoder.
@@ -141,10 +171,14 @@ def decode_chunk(
     chunk = session.graph.chunk_length
     if steps != chunk:
         raise InputError(f"latents: got {steps} latent steps, expected the {chunk} of one chunk")
-    shape = (*batch, session.graph.chunk_frames, state.height, state.width, 3)
     whole = state.height == h * cell_px and state.width == w * cell_px
     if on_device or is_device_array(out):
         _require_whole(latents, whole=whole, cell_px=cell_px)
+        lead = 0
+    else:
+        lead = state.decoder_lead
+    whole = whole and not lead
+    shape = (*batch, session.graph.chunk_frames - lead, state.height, state.width, 3)
     target = _target(out, shape, np.dtype(np.uint8))
     frames, caches = session.run(
         latents if on_device else _fold(latents, axes=4),
@@ -152,12 +186,12 @@ def decode_chunk(
         out=target if whole else None,
         stream=stream,
     )
-    following = replace(state, decoder=caches)
+    following = replace(state, decoder=caches, decoder_lead=0)
     if out is not None and whole:
         return out, following
     frames = _unfold(frames, batch)
     if not whole:
-        frames = frames[..., : state.height, : state.width, :]
+        frames = frames[..., lead:, : state.height, : state.width, :]
     if out is None:
         return frames, following
     np.copyto(out, frames)
