@@ -29,6 +29,10 @@ class Exportable(Protocol):
     def has_log_variance(self) -> bool:
         """Whether the encoder knows the posterior's log-variance."""
 
+    @property
+    def headroom(self) -> float:
+        """How many times larger than on the calibration frames values in the network may become."""
+
     def graph_module(
         self, role: Role, *, chunk_frames: int, log_variance: bool = False
     ) -> nn.Module:

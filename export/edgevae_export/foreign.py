@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from edgevae.spec import Role, VaeSpec
+from edgevae_export.precision import HEADROOM
 
 WholeClip = Callable[[Role, Tensor], Tensor]
 """A library's own call on one clip: pixels `[T, 3, H, W]` in -1..1 to latents `[t, C, h, w]`, or back; own scale."""
@@ -44,6 +45,8 @@ class ForeignVae:
     """What the library itself makes of a clip."""
     has_log_variance: bool
     """Whether the encoder gives one."""
+    headroom: float = HEADROOM
+    """How many times larger than on the calibration frames values in the network may become."""
 
     def graph_module(
         self, role: Role, *, chunk_frames: int, log_variance: bool = False

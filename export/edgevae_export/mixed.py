@@ -59,6 +59,7 @@ def find_pins(
                 exportable.graph_module(role, chunk_frames=chunk_frames),
                 measured[role],
                 normalisations=normalisations,
+                headroom=exportable.headroom,
             )
             for role in ROLES
         }

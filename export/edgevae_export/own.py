@@ -16,12 +16,14 @@ from edgevae.nn.checkpoint import WEIGHTS
 from edgevae.nn.graph import DecoderGraph, EncoderGraph
 from edgevae.spec import Role, VaeSpec
 from edgevae_export.exportable import Source
+from edgevae_export.precision import HEADROOM
 
 
 class OwnVae:
     """A `Vae` as an `Exportable`."""
 
     has_log_variance = True
+    headroom = HEADROOM
 
     def __init__(self, vae: Vae) -> None:
         self._vae = vae

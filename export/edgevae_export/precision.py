@@ -28,6 +28,8 @@ FLOAT16_MAX = 65504.0
 
 HEADROOM = 4.0
 """How many times larger than on the calibration frames a value may become; a power of 2, chosen, not measured."""
+WARNED_HEADROOM = 16.0
+"""Likewise where the model's authors say that it leaves float16 on some pictures."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from edgevae.spec import Role, VaeSpec
 from edgevae_export.diffusers.configuration import unit_scale
 from edgevae_export.diffusers.layers import NearestUp, PictureAttention
 from edgevae_export.foreign import ForeignVae
+from edgevae_export.precision import HEADROOM, WARNED_HEADROOM
 
 
 class KlEncoder(nn.Module):
@@ -71,6 +72,7 @@ def adapt(vae: Any) -> ForeignVae:
         decoder=KlDecoder(plain),
         whole=lambda role, data: whole(vae, role, data),
         has_log_variance=True,
+        headroom=WARNED_HEADROOM if config.force_upcast else HEADROOM,
     )
 
 
