@@ -77,7 +77,7 @@ def open_module(name: str, weights: Path | None) -> Source:
     _try_out(foreign, name=name)
     return Source(
         foreign,
-        name.partition(":")[0].rpartition(".")[2],
+        name.partition(":")[0],
         state_sha256(module.state_dict()),
         library="one by one" if alone else None,
     )
@@ -97,15 +97,16 @@ def _build(name: str) -> Any:
     finally:
         sys.path.pop(0)
     module = build()
-    wanted = {"encode": callable, "decode": callable, "spec": lambda v: isinstance(v, VaeSpec)}
-    missing = [a for a, fits in wanted.items() if not fits(getattr(module, a, None))]
+    missing = [m for m in ("encode", "decode") if not callable(getattr(module, m, None))]
+    missing += [] if isinstance(getattr(module, "spec", None), VaeSpec) else ["spec"]
     if missing or not isinstance(module, nn.Module):
         what = f"without {', '.join(missing)}" if missing else "that is no torch.nn.Module"
         raise InputError(
             f"--module {name}: gives a {type(module).__name__} {what}; expected a torch.nn.Module with encode, decode "
             "and spec (an edgevae.spec.VaeSpec)"
         )
-    return module.float().eval()
+    network: nn.Module = module
+    return network.float().eval()
 
 
 def _load(module: nn.Module, weights: Path) -> None:

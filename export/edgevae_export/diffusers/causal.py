@@ -37,11 +37,10 @@ class Call:
 
     def past(self, frames: list[Tensor], *, count: int) -> list[Tensor]:
         """Return the `count` frames before those of this call, and keep the last ones for the next call."""
-        channels = frames[0].shape[1]
         if self._coming is None:
             past = [torch.zeros_like(frames[0])] * count
         else:
-            past = list(next(self._coming).split(channels, dim=1))
+            past = list(next(self._coming).chunk(count, dim=1))
         self.following.append(torch.cat((past + frames)[-count:], dim=1))
         return past
 
@@ -75,7 +74,8 @@ class CausalConv(nn.Module):
     def forward(self, x: Tensor, call: Call, *, times: int, lead: int) -> Tensor:
         frames = call.blank(split(x, times), lead=lead)
         seen = call.past(frames, count=2) + frames
-        return self.conv(join([torch.cat(seen[i : i + 3], dim=1) for i in range(times)]))
+        result: Tensor = self.conv(join([torch.cat(seen[i : i + 3], dim=1) for i in range(times)]))
+        return result
 
 
 def flat_conv(conv: nn.Conv3d) -> nn.Conv2d:
@@ -93,7 +93,7 @@ def split(x: Tensor, times: int) -> list[Tensor]:
     if times == 1:
         return [x]
     _, channels, height, width = x.shape
-    return list(x.reshape(-1, times * channels, height, width).split(channels, dim=1))
+    return list(x.reshape(-1, times * channels, height, width).chunk(times, dim=1))
 
 
 def join(frames: list[Tensor]) -> Tensor:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import nn
 
 
-def unit_scale(vae: nn.Module, *, channels: int) -> dict[str, tuple[float, ...]]:
+class UnitScale(TypedDict):
+    """The part of a `VaeSpec` that gives latents unit scale."""
+
+    latent_mean: tuple[float, ...]
+    latent_std: tuple[float, ...]
+
+
+def unit_scale(vae: nn.Module, *, channels: int) -> UnitScale:
     """Return `latent_mean` and `latent_std` of a `VaeSpec`, as diffusers' pipelines scale latents.
 
         unit = (own - shift_factor) * scaling_factor                      Stable Diffusion, FLUX

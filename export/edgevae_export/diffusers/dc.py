@@ -54,7 +54,9 @@ class LinearAttention:
         projected = [layer(positions) for layer in (attention.to_q, attention.to_k, attention.to_v)]
         qkv = torch.cat(projected, dim=3).movedim(-1, 1)
         scales = torch.cat([qkv, *(scale(qkv) for scale in attention.to_qkv_multiscale)], dim=1)
-        heads = scales.flatten(2).unflatten(1, (-1, 3 * attention.attention_head_dim)).float()
+        heads = scales.reshape(
+            x.shape[0], -1, 3 * attention.attention_head_dim, x.shape[2] * x.shape[3]
+        ).float()
         q, k, v = heads.chunk(3, dim=2)
         seen = attention.apply_linear_attention(q.relu(), k.relu(), v).flatten(1, 2)
         seen = seen.to(x.dtype).reshape(x.shape[0], -1, *x.shape[2:]).movedim(1, -1)

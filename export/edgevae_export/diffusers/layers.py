@@ -61,7 +61,8 @@ class ChannelNorm(nn.Module):
         self.scale = gamma.numel() ** 0.5
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(x.float(), dim=1).to(x.dtype) * self.scale * self.gamma
+        unit: Tensor = F.normalize(x.float(), dim=1).to(x.dtype)
+        return unit * self.scale * self.gamma
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
