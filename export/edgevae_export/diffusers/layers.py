@@ -61,8 +61,9 @@ class ChannelNorm(nn.Module):
         self.scale = gamma.numel() ** 0.5
 
     def forward(self, x: Tensor) -> Tensor:
-        unit: Tensor = F.normalize(x.float(), dim=1).to(x.dtype)
-        return unit * self.scale * self.gamma
+        unit = F.normalize(x.float(), dim=1).to(x.dtype)
+        result: Tensor = unit * self.scale * self.gamma
+        return result
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
