@@ -59,8 +59,8 @@ class LinearAttention:
             x.shape[0], -1, 3 * attention.attention_head_dim, x.shape[2] * x.shape[3]
         ).float()
         q, k, v = heads.chunk(3, dim=2)
-        # A row of ones behind the values gives the sum of the weights; where that is 0, 0 is wanted. diffusers adds 1e-15
-        # to the sum, which onnxscript 0.7's optimizer takes for 0 and drops (abs_tol 1e-8 of its patterns): 0 / 0 is NaN.
+        # A row of ones behind the values gives the sum of the weights; where that is 0, 0 is wanted. diffusers adds
+        # 1e-15 to it, which onnxscript 0.7's optimizer drops (to its patterns all below 1e-8 is 0): 0 / 0 is NaN.
         sums = F.pad(v, (0, 0, 0, 1), value=1.0) @ k.relu().transpose(-1, -2) @ q.relu()
         seen = (sums[:, :, :-1] / sums[:, :, -1:].clamp(min=attention.eps)).flatten(1, 2)
         seen = seen.to(x.dtype).reshape(x.shape[0], -1, *x.shape[2:]).movedim(1, -1)
