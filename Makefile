@@ -19,7 +19,7 @@ BIN    := $(VENV)/bin
 RUN    := $(BIN)/python
 # TensorRT-RTX's builder needs no GPU: it checks every graph in CI. It has no wheel for other systems than Linux x86-64.
 BUILDER := $(shell [ "$$(uname -sm)" = "Linux x86_64" ] && echo ,tensorrt-rtx)
-EXTRAS := cpu,video,train,export,bench,dev$(BUILDER)
+EXTRAS := cpu,video,train,export,diffusers,bench,dev$(BUILDER)
 
 .PHONY: demo test check docs cards assets clean test-310 browser gpu results
 

@@ -26,10 +26,10 @@ from edgevae.spec import GraphSpec, Precision, Role, VaeSpec, one_of
 from edgevae.strict import from_dict, to_dict
 
 FORMAT_VERSIONS = (1, 2)
-"""What this edgevae reads: 2 is 1 with `nested_channels` in the spec.
+"""What this edgevae reads: 2 is 1 with `nested_channels`, `lead_frames` and a halo of the whole frame in the spec.
 
-A bundle is written as the lowest version that can say what it holds: one without nested channels stays readable for
-every edgevae, and one with them is refused by those that would not know what the key means.
+A bundle is written as the lowest version that can say what it holds: one without any of these stays readable for every
+edgevae, and one with them is refused by those that would not know what is meant.
 """
 MANIFEST, DIGEST = "manifest.json", "manifest.sha256"
 GOLDEN, VERIFICATION = "golden.safetensors", "verification.json"
@@ -201,7 +201,7 @@ def write_bundle(
         n: FileEntry(bytes=len(data), sha256=sha256(data)) for n, data in sorted(files.items())
     }
     manifest = Manifest(
-        format_version=2 if spec.nested_channels else 1,
+        format_version=2 if _beyond_version_1(spec) else 1,
         name=name,
         edgevae_version=edgevae_version,
         checkpoint_sha256=checkpoint_sha256,
@@ -263,10 +263,21 @@ def _parse(data: bytes, *, where: str) -> Manifest:
     return manifest
 
 
+def _beyond_version_1(spec: VaeSpec) -> tuple[str, ...]:
+    """Return what a specification says that format version 1 has no words for."""
+    said = {
+        "nested channels": bool(spec.nested_channels),
+        "lead frames": bool(spec.lead_frames),
+        "halo of the whole frame": None in (spec.encoder_halo_px, spec.decoder_halo_cells),
+    }
+    return tuple(name for name, there in said.items() if there)
+
+
 def _contradiction(manifest: Manifest) -> str | None:
     """Return what in a manifest contradicts itself, or None."""
-    if manifest.spec.nested_channels and manifest.format_version < 2:
-        return f"format version {manifest.format_version} has no nested channels"
+    beyond = _beyond_version_1(manifest.spec)
+    if beyond and manifest.format_version < 2:
+        return f"format version {manifest.format_version} has no {' and no '.join(beyond)}"
     seen = set[tuple[Role, Precision]]()
     for graph in manifest.graphs:
         if graph.chunk_frames < 1 or graph.chunk_frames % manifest.spec.temporal_factor:

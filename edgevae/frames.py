@@ -104,6 +104,15 @@ def fill_channels(latents: Latents, *, channels: int) -> Latents:
     return filled
 
 
+def lead_in(frames: Frames, lead_frames: int) -> Frames:
+    """Return `frames [..., T, H, W, 3]` behind `lead_frames` copies of the first: filler of a clip's first chunk."""
+    if not lead_frames:
+        return frames
+    return np.concatenate(
+        [np.repeat(frames[..., :1, :, :, :], lead_frames, axis=-4), frames], axis=-4
+    )
+
+
 def pad_frames(frames: Frames, *, frame_multiple: int, size_multiple: int) -> Frames:
     """Return `frames [..., T, H, W, 3]` with T, H and W rounded up, repeating the last frame, row and column.
 
@@ -125,16 +134,23 @@ def pad_frames(frames: Frames, *, frame_multiple: int, size_multiple: int) -> Fr
     return np.pad(frames, [*before, (0, pad_t), (0, pad_h), (0, pad_w), (0, 0)], mode="edge")
 
 
-def chunks(frames: Iterable[Frames], *, chunk_frames: int) -> Iterator[Frames]:
+def chunks(
+    frames: Iterable[Frames], *, chunk_frames: int, lead_frames: int = 0
+) -> Iterator[Frames]:
     """Yield new arrays `[chunk_frames, H, W, 3]` from arrays `[n, H, W, 3]` of any n; the last one may be shorter.
 
     The groups are copied before the next one is asked for, so a camera may fill the same buffer again and again.
+
+    Args:
+        frames: The groups.
+        chunk_frames: Of one chunk.
+        lead_frames: The first chunk is shorter by so many, as models that code the first frame alone take it.
 
     Raises:
         InputError: a group is not uint8 `[n, H, W, 3]`, or has another size than the one before.
     """
     chunk: Frames | None = None
-    filled = 0
+    begin = filled = lead_frames
     for group in frames:
         check_frames(group, name="group of frames")
         if group.ndim != 4 or (chunk is not None and group.shape[1:] != chunk.shape[1:]):
@@ -149,7 +165,7 @@ def chunks(frames: Iterable[Frames], *, chunk_frames: int) -> Iterator[Frames]:
             chunk[filled : filled + taken] = group[:taken]
             group, filled = group[taken:], filled + taken
             if filled == chunk_frames:
-                yield chunk
-                chunk, filled = np.empty_like(chunk), 0
-    if chunk is not None and filled:
-        yield chunk[:filled]
+                yield chunk[begin:]
+                chunk, begin, filled = np.empty_like(chunk), 0, 0
+    if chunk is not None and filled > begin:
+        yield chunk[begin:filled]

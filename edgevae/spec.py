@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from edgevae.errors import ConfigError, InputError
@@ -74,10 +74,12 @@ class VaeSpec:
     """Pixels per latent cell, on each side."""
     latent_channels: int
     """C of the latents."""
-    encoder_halo_px: int
-    """How far outside a tile of frames its latents can see, in pixels, a multiple of the spatial factor."""
-    decoder_halo_cells: int
-    """How far outside a tile of latents its frames can see, in latent cells."""
+    encoder_halo_px: int | None
+    """How far outside a tile of frames its latents can see, in pixels, a multiple of the spatial factor.
+
+    None: the whole frame, as attention and normalisations over the picture do."""
+    decoder_halo_cells: int | None
+    """How far outside a tile of latents its frames can see, in latent cells; None: the whole frame."""
     encoder_state: tuple[TensorSpec, ...]
     """The causal caches of the encoder, in order; empty for a model without memory."""
     decoder_state: tuple[TensorSpec, ...]
@@ -88,6 +90,11 @@ class VaeSpec:
     """Standard deviation of the network's own latents per channel, divided out and multiplied back in the graphs."""
     nested_channels: tuple[int, ...] = ()
     """Numbers of channels below C with which the model also works, ascending: the first ones, the others being 0."""
+    lead_frames: int = 0
+    """Frames that the first latent step of a clip does not stand for: it has temporal_factor - lead_frames frames.
+
+    Causal video models that code the first frame alone (1 + 4k frames) have temporal_factor - 1. Their graphs take and
+    give whole chunks all the same: at the start of a clip the lead frames are filler, without influence on anything."""
 
     def __post_init__(self) -> None:
         for name in ("temporal_factor", "spatial_factor", "latent_channels"):
@@ -99,6 +106,11 @@ class VaeSpec:
                 raise ConfigError(
                     f"spec: {name} must be {self.latent_channels} finite numbers, one a latent channel"
                 )
+        if not 0 <= self.lead_frames < self.temporal_factor:
+            raise ConfigError(
+                f"spec: lead_frames is {self.lead_frames}, expected 0 to {self.temporal_factor - 1}, "
+                "less than the temporal factor"
+            )
         if min(self.latent_std) <= 0:
             raise ConfigError(
                 f"spec: latent_std has {min(self.latent_std)}, expected numbers above 0"
@@ -136,13 +148,18 @@ class VaeSpec:
     def stored(self) -> dict[str, Any]:  # Any: JSON values
         """Return the dictionary that is stored and digested.
 
-        It has no key `nested_channels` where there are none: what was written before there was this key has the same
-        digest still, and latents of it the same model.
+        What has a default came later than the format, and is a key only where it says something else: what was written
+        before has the same digest still, and latents of it the same model.
         """
         data: dict[str, Any] = to_dict(self)  # Any: JSON values
-        if not self.nested_channels:
-            del data["nested_channels"]
+        for field in fields(self):
+            if getattr(self, field.name) == field.default:
+                del data[field.name]
         return data
+
+    def frames_of(self, steps: int) -> int:
+        """Return how many frames the first latent steps of a clip stand for."""
+        return steps * self.temporal_factor - self.lead_frames
 
     def state(self, role: Role) -> tuple[TensorSpec, ...]:
         """Return the caches of the encoder or of the decoder."""

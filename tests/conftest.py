@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgevae.bundle import DIGEST, MANIFEST
+import edgevae
+from edgevae.bundle import DIGEST, GOLDEN, MANIFEST, Bundle, write_bundle
 from edgevae.files import sha256
+from edgevae.frames import lead_in
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -51,6 +54,26 @@ def nested_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
     (folder / MANIFEST).write_text(text)
     (folder / DIGEST).write_text(sha256(text.encode()) + "\n")
     return folder
+
+
+@pytest.fixture
+def lead_bundle(nested_bundle: Path, tmp_path: Path) -> Path:
+    """A copy of `nested_bundle` that claims to code the first frame alone: 3 frames of filler come before a clip."""
+    from safetensors.numpy import load, save
+
+    bundle = Bundle.open(nested_bundle)
+    files = {name: bundle.read(name) for name in bundle.manifest.files}
+    frames = load(files[GOLDEN])["frames"][:5]
+    with edgevae.load(nested_bundle, precision="fp32") as vae:
+        latents = vae.encode(lead_in(frames, 3))
+        decoded = np.ascontiguousarray(vae.decode(latents)[3:])
+    files[GOLDEN] = save({"frames": frames, "latents": latents, "decoded": decoded})
+    manifest = bundle.manifest
+    spec = replace(manifest.spec, lead_frames=3)
+    rest = {"checkpoint_sha256": manifest.checkpoint_sha256, "graphs": manifest.graphs}
+    path = tmp_path / "lead.bundle"
+    write_bundle(path, files, name="lead", spec=spec, edgevae_version="0", **rest)
+    return path
 
 
 @pytest.fixture

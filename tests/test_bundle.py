@@ -177,3 +177,35 @@ def test_nested_channels_are_format_version_2_which_others_refuse(nested_bundle,
     rewrite(nested_bundle, lambda data: data.update(format_version=1))
     with pytest.raises(IncompatibleError, match="format version 1 has no nested channels"):
         Bundle.open(nested_bundle)
+
+
+def test_a_key_that_says_nothing_new_changes_no_digest(own_bundle):
+    written = Bundle.open(own_bundle).manifest.model_digest
+    assert "lead_frames" not in json.loads((own_bundle / MANIFEST).read_text())["spec"]
+    rewrite(own_bundle, lambda m: m["spec"].update(lead_frames=0, nested_channels=[]))
+    assert Bundle.open(own_bundle).manifest.model_digest == written
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"lead_frames": 3}, "no lead frames"),
+        ({"encoder_halo_px": None}, "no halo of the whole frame"),
+        ({"decoder_halo_cells": None}, "no halo of the whole frame"),
+        (
+            {"nested_channels": (1,), "lead_frames": 1, "encoder_halo_px": None},
+            "no nested channels and no lead frames and no halo of the whole frame",
+        ),
+    ],
+)
+def test_what_version_1_has_no_words_for_is_format_version_2(own_bundle, change, what):
+    before = Bundle.open(own_bundle).manifest
+    spec = replace(before.spec, **change)
+    rest = {"checkpoint_sha256": before.checkpoint_sha256, "graphs": (), "edgevae_version": "0"}
+    written = write_bundle(own_bundle, {}, name="x", spec=spec, replace=True, **rest)
+    assert written.manifest.format_version == 2
+    assert written.manifest.spec == spec
+    assert written.manifest.model_digest != before.model_digest
+    rewrite(own_bundle, lambda m: m.update(format_version=1))
+    with pytest.raises(IncompatibleError, match=f"format version 1 has {what}; export"):
+        Bundle.open(own_bundle)

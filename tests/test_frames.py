@@ -37,6 +37,14 @@ def test_chunks_regroup_any_groups_without_losing_a_frame(sizes):
     assert not got or (np.concatenate(got) == frames).all()
 
 
+@pytest.mark.parametrize(("count", "lengths"), [(0, []), (1, [1]), (4, [1, 3]), (9, [1, 4, 4])])
+def test_the_first_chunk_is_shorter_where_a_model_codes_the_first_frame_alone(count, lengths):
+    frames = np.arange(count, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
+    got = list(chunks([frames] if count else [], chunk_frames=4, lead_frames=3))
+    assert [len(c) for c in got] == lengths
+    assert not got or (np.concatenate(got) == frames).all()
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

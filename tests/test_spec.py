@@ -79,8 +79,8 @@ def test_another_number_of_channels_is_refused_with_the_choice(wrong):
         SPEC.require_channels(wrong)
 
 
-def test_what_was_stored_before_there_were_nested_channels_has_none():
-    assert "nested_channels" not in SPEC.stored()
+def test_what_was_stored_before_there_were_nested_channels_or_a_lead_has_none():
+    assert not {"nested_channels", "lead_frames"} & set(SPEC.stored())
     assert from_dict(VaeSpec, SPEC.stored(), where="spec") == SPEC
     assert from_dict(VaeSpec, NESTED.stored(), where="spec") == NESTED
 
@@ -92,6 +92,9 @@ def test_what_was_stored_before_there_were_nested_channels_has_none():
         ({"temporal_factor": "4"}, "temporal_factor: got '4', expected int"),
         ({"temporal_factor": True}, "temporal_factor: got True, expected int"),
         ({"temporal_factor": 0}, "temporal_factor is 0, expected at least 1"),
+        ({"lead_frames": 4}, "lead_frames is 4, expected 0 to 3, less than the temporal factor"),
+        ({"lead_frames": -1}, "lead_frames is -1, expected 0 to 3"),
+        ({"encoder_halo_px": "all"}, "encoder_halo_px: got 'all', expected int"),
         ({"latent_mean": [0.0]}, "latent_mean must be 2 finite numbers"),
         ({"latent_std": [0.0, 1.0]}, "latent_std has 0.0, expected numbers above 0"),
         (
@@ -111,6 +114,16 @@ def test_what_was_stored_before_there_were_nested_channels_has_none():
 def test_a_wrong_key_or_value_is_named(change, message):
     with pytest.raises(ConfigError, match=message):
         from_dict(VaeSpec, {**to_dict(SPEC), **change}, where="spec")
+
+
+def test_the_first_step_of_a_clip_stands_for_fewer_frames_where_there_is_a_lead():
+    assert [SPEC.frames_of(n) for n in (1, 3)] == [4, 12]
+    assert [replace(SPEC, lead_frames=3).frames_of(n) for n in (1, 3)] == [1, 9]
+
+
+def test_a_halo_may_be_the_whole_frame():
+    whole = replace(SPEC, encoder_halo_px=None, decoder_halo_cells=None)
+    assert from_dict(VaeSpec, whole.stored(), where="spec") == whole
 
 
 def test_a_missing_key_is_named():

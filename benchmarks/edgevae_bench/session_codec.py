@@ -32,9 +32,14 @@ class SessionCodec:
 
     def stream(self, *, height: int, width: int, batch: int = 1) -> StreamState:
         """Return the state of a stream at its first frame."""
-        cell_px = self.spec.spatial_factor
         return streams.start(
-            self.encoder, self.decoder, batch=batch, height=height, width=width, cell_px=cell_px
+            self.encoder,
+            self.decoder,
+            batch=batch,
+            height=height,
+            width=width,
+            cell_px=self.spec.spatial_factor,
+            lead_frames=self.spec.lead_frames,
         )
 
     def encode_chunk(

@@ -99,6 +99,11 @@ def _spec_lines(spec: VaeSpec) -> list[str]:
         f"latents    {spec.temporal_factor} frames x {spec.spatial_factor} x {spec.spatial_factor} pixels -> "
         f"{spec.latent_channels} channels ({spec.compression:g}:1)",
         *([f"nested     {', '.join(nested)}"] if nested else []),
-        f"halo       encoder {spec.encoder_halo_px} px, decoder {spec.decoder_halo_cells} latent cells",
+        f"halo       encoder {_reach(spec.encoder_halo_px, 'px')}, "
+        f"decoder {_reach(spec.decoder_halo_cells, 'latent cells')}",
         f"state      encoder {len(spec.encoder_state)} caches, decoder {len(spec.decoder_state)} caches",
     ]
+
+
+def _reach(halo: int | None, unit: str) -> str:
+    return "the whole frame" if halo is None else f"{halo} {unit}"

@@ -156,7 +156,8 @@ def _exported(checkpoint: Path) -> Path:
     parts = [checkpoint / "config.json", checkpoint / "model.safetensors"]
     if not parts[1].is_file():
         raise InputError(
-            f"{checkpoint}: has config.json but no model.safetensors; copy the checkpoint again"
+            f"{checkpoint}: has config.json but no model.safetensors; copy the checkpoint again, or if it is a VAE of "
+            "diffusers make a bundle of it first, with `edgevae export`"
         )
     key = sha256(b"".join(p.read_bytes() for p in parts) + __version__.encode())[:16]
     bundle = cache_folder() / "bundles" / f"{checkpoint.resolve().name}-{key}"

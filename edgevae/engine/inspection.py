@@ -50,6 +50,8 @@ _IDLE = {
     *("SHAPEHOSTTODEVICE", "DEVICETOSHAPEHOST", "SHAPECALL", "SHAPE_CALL", "NO_OP"),
 }
 """Kinds of layers that compute nothing: constants, shapes, and values that only move or change their type."""
+_WORK = {"CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY"}
+"""Kinds of a network's layers that are nearly all of its arithmetic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +85,13 @@ class LayerTypes:
 
 
 def inspect_network(network: Any) -> LayerTypes:  # Any: bindings without types
-    """Return the types of a parsed network's layers, by their outputs."""
-    layers = (network.get_layer(i) for i in range(network.num_layers))
+    """Return the types of a parsed network's layers, by their outputs.
+
+    Where it has convolutions or matrix products, which are the work, only these count: a normalisation that is float32
+    on purpose is half a dozen small layers.
+    """
+    found = [network.get_layer(i) for i in range(network.num_layers)]
+    layers = [layer for layer in found if layer.type.name in _WORK] or found
     return _count(
         _by_words(str(layer.get_output(i).dtype.name) for i in range(layer.num_outputs))
         for layer in layers

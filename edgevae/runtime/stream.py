@@ -13,6 +13,7 @@ from edgevae.frames import (
     check_frames,
     check_latents,
     fill_channels,
+    lead_in,
     pad_frames,
     round_up,
 )
@@ -33,10 +34,21 @@ class StreamState:
     """Caches of the encoder, on its device."""
     decoder: SessionState
     """Caches of the decoder, on its device."""
+    encoder_lead: int = 0
+    """Filler frames before those of the next chunk to encode: the spec's lead at the start of a clip, then none."""
+    decoder_lead: int = 0
+    """Likewise of the next chunk to decode."""
 
 
 def start(
-    encoder: Session, decoder: Session, *, batch: int, height: int, width: int, cell_px: int
+    encoder: Session,
+    decoder: Session,
+    *,
+    batch: int,
+    height: int,
+    width: int,
+    cell_px: int,
+    lead_frames: int = 0,
 ) -> StreamState:
     """Return the state at the first frame of a stream.
 
@@ -52,7 +64,13 @@ def start(
         "width_px": round_up(width, cell_px),
     }
     return StreamState(
-        batch, height, width, encoder.initial_state(**sizes), decoder.initial_state(**sizes)
+        batch,
+        height,
+        width,
+        encoder.initial_state(**sizes),
+        decoder.initial_state(**sizes),
+        lead_frames,
+        lead_frames,
     )
 
 
@@ -71,7 +89,7 @@ def encode_chunk(
     Args:
         session: The encoder.
         frames: uint8 `[T, H, W, 3]` or `[B, T, H, W, 3]`. A numpy array is padded to the whole chunk and whole cells
-            with its own edge; an array on the GPU must have them.
+            with its own edge, and gets the lead before the first chunk; an array on the GPU must have them.
         state: Of the stream.
         cell_px: Pixels per latent cell.
         kept: How many channels to give of the C that the graph computes, the first ones; without it all.
@@ -91,12 +109,15 @@ def encode_chunk(
             f"frames: got shape {list(frames.shape)}, expected batch, height and width {list(expected)} of the stream"
         )
     chunk = session.graph.chunk_frames
-    if t > chunk:
+    most = chunk - state.encoder_lead if isinstance(frames, np.ndarray) else chunk
+    if t > most:
+        first = "first " if state.encoder_lead else ""
         raise InputError(
-            f"frames: got {t} frames, expected at most the {chunk} of one chunk; call once per chunk"
+            f"frames: got {t} frames, expected at most the {most} of one {first}chunk; call once per chunk"
         )
     if isinstance(frames, np.ndarray):
-        data = _fold(pad_frames(frames, frame_multiple=chunk, size_multiple=cell_px), axes=4)
+        led = lead_in(frames, state.encoder_lead)
+        data = _fold(pad_frames(led, frame_multiple=chunk, size_multiple=cell_px), axes=4)
     else:
         _require_whole(
             frames, whole=t == chunk and h % cell_px == 0 == w % cell_px, cell_px=cell_px
@@ -108,7 +129,8 @@ def encode_chunk(
         return _encode_first(session, data, state, shape=shape, kept=kept, out=out, stream=stream)
     target = _target(out, shape, np.dtype(np.float32))
     latents, caches = session.run(data, state.encoder, out=target, stream=stream)
-    return _unfold(latents, batch) if out is None else out, replace(state, encoder=caches)
+    following = replace(state, encoder=caches, encoder_lead=0)
+    return _unfold(latents, batch) if out is None else out, following
 
 
 def _encode_first(
@@ -143,7 +165,7 @@ def _encode_first(
     _, caches = session.run(data, state.encoder, out=_fold(whole, axes=4), stream=stream)
     first = np.empty(part, np.float32) if out is None else out
     np.copyto(first, whole[..., :kept, :, :])
-    return first, replace(state, encoder=caches)
+    return first, replace(state, encoder=caches, encoder_lead=0)
 
 
 def decode_chunk(
@@ -159,7 +181,8 @@ def decode_chunk(
 ) -> tuple[Array, StreamState]:
     """Return frames uint8 `[T, H, W, 3]` (or `[B, T, H, W, 3]`) of one chunk of latents, and the next state.
 
-    All T frames of the chunk come back, cropped to the stream's size; who padded the last chunk trims it.
+    All T frames of the chunk come back, cropped to the stream's size; who padded the last chunk trims it. The first
+    chunk of a clip comes without its lead, but for arrays on the GPU, which are never cropped.
 
     Args:
         session: The decoder.
@@ -196,10 +219,14 @@ def decode_chunk(
     chunk = session.graph.chunk_length
     if steps != chunk:
         raise InputError(f"latents: got {steps} latent steps, expected the {chunk} of one chunk")
-    shape = (*batch, session.graph.chunk_frames, state.height, state.width, 3)
     whole = state.height == h * cell_px and state.width == w * cell_px
     if on_device or is_device_array(out):
         _require_whole(latents, whole=whole, cell_px=cell_px)
+        lead = 0
+    else:
+        lead = state.decoder_lead
+    whole = whole and not lead
+    shape = (*batch, session.graph.chunk_frames - lead, state.height, state.width, 3)
     target = _target(out, shape, np.dtype(np.uint8))
     frames, caches = session.run(
         latents if on_device else _fold(fill_channels(latents, channels=channels), axes=4),
@@ -207,12 +234,12 @@ def decode_chunk(
         out=target if whole else None,
         stream=stream,
     )
-    following = replace(state, decoder=caches)
+    following = replace(state, decoder=caches, decoder_lead=0)
     if out is not None and whole:
         return out, following
     frames = _unfold(frames, batch)
     if not whole:
-        frames = frames[..., : state.height, : state.width, :]
+        frames = frames[..., lead:, : state.height, : state.width, :]
     if out is None:
         return frames, following
     np.copyto(out, frames)

@@ -83,7 +83,7 @@ class Vae:
         """Return latents, float32, unit scale, `[t, C, h, w]`.
 
         Any T, H and W: the clip is padded at its end, bottom and right with its own edge to whole chunks and cells, so
-        t = ceil(T / chunk) * steps per chunk, h = ceil(H / 8), w = ceil(W / 8). `decode` takes T and size to trim.
+        t = ceil((T + lead) / chunk) * steps per chunk, h and w likewise. `decode` takes T and size to trim.
 
         Args:
             frames: uint8 RGB `[T, H, W, 3]`, or `[B, T, H, W, 3]` for `[B, t, C, h, w]`.
@@ -97,11 +97,13 @@ class Vae:
         kept = self.spec.require_channels(channels)
         *batch, t, h, w, _ = frames.shape
         state = self.stream(height=h, width=w, batch=batch[0] if batch else 1)
-        parts = []
-        for first in range(0, t, self.chunk_frames):
-            chunk = frames[..., first : first + self.chunk_frames, :, :, :]
+        parts, first = [], 0
+        while first < t:
+            past = first + self.chunk_frames - state.encoder_lead
+            chunk = frames[..., first:past, :, :, :]
             latents, state = self.encode_chunk(chunk, state, channels=kept)
             parts.append(latents)
+            first = past
         return np.concatenate(parts, axis=-4)
 
     def decode(
@@ -113,7 +115,7 @@ class Vae:
             latents: Float `[t, C, h, w]`, unit scale, or `[B, t, C, h, w]` for `[B, T, H, W, 3]`. C is one of the
                 `channels` of this `Vae`; those that are missing are taken as 0.
             frames: T of the clip that was encoded; without it all frames that the latents stand for.
-            size: (H, W) of the clip that was encoded; without it 8h x 8w.
+            size: (H, W) of the clip that was encoded; without it that of all latent cells.
 
         Raises:
             InputError: another dtype or shape, a value that is not finite, or `frames` or `size` beyond the latents.
@@ -122,7 +124,7 @@ class Vae:
         latents = check_latents(latents, channels=spec.latent_channels, nested=spec.nested_channels)
         *batch, steps, _, h, w = latents.shape
         height, width = size or (h * spec.spatial_factor, w * spec.spatial_factor)
-        count = steps * spec.temporal_factor if frames is None else frames
+        count = spec.frames_of(steps) if frames is None else frames
         self._check_extent(count, height, width, latents_shape=(steps, h, w))
         latents = _pad_steps(latents, multiple=self.chunk_steps)
         state = self.stream(height=height, width=width, batch=batch[0] if batch else 1)
@@ -148,7 +150,7 @@ class Vae:
         """Return the state of a stream of frames at its first one.
 
             state = vae.stream(height=360, width=640)
-            for frames in chunks(camera, chunk_frames=vae.chunk_frames):
+            for frames in chunks(camera, chunk_frames=vae.chunk_frames, lead_frames=vae.spec.lead_frames):
                 latents, state = vae.encode_chunk(frames, state)
 
         Chunk by chunk gives what the whole clip gives, in constant memory.
@@ -161,9 +163,14 @@ class Vae:
         Raises:
             InputError: a number is below 1.
         """
-        cell_px = self.spec.spatial_factor
         return stream_module.start(
-            self._encoder, self._decoder, batch=batch, height=height, width=width, cell_px=cell_px
+            self._encoder,
+            self._decoder,
+            batch=batch,
+            height=height,
+            width=width,
+            cell_px=self.spec.spatial_factor,
+            lead_frames=self.spec.lead_frames,
         )
 
     def is_ready(self, *, height: int, width: int, batch: int = 1) -> bool:
@@ -270,17 +277,14 @@ class Vae:
     def _check_extent(
         self, frames: int, height: int, width: int, *, latents_shape: tuple[int, int, int]
     ) -> None:
-        factors = (self.spec.temporal_factor, self.spec.spatial_factor, self.spec.spatial_factor)
-        for name, value, cells, factor in zip(
-            ("frames", "height", "width"),
-            (frames, height, width),
-            latents_shape,
-            factors,
-            strict=True,
+        steps, *cells = latents_shape
+        most = (self.spec.frames_of(steps), *(n * self.spec.spatial_factor for n in cells))
+        for name, value, largest in zip(
+            ("frames", "height", "width"), (frames, height, width), most, strict=True
         ):
-            if not 0 < value <= cells * factor:
+            if not 0 < value <= largest:
                 raise InputError(
-                    f"{name}: got {value}, expected 1 to {cells * factor}, which the latents stand for"
+                    f"{name}: got {value}, expected 1 to {largest}, which the latents stand for"
                 )
 
 

@@ -55,7 +55,7 @@ def encode_file(
     kept = vae.spec.require_channels(channels)
     began, done = time.perf_counter(), 0
     with (
-        open_video(clip, group_frames=vae.chunk_frames, allow_damaged=allow_damaged) as source,
+        _open_clip(vae, clip, allow_damaged=allow_damaged) as source,
         _sound_of(clip, source, wanted=sound) as track,
         LatentsWriter(latents, _latents_info(vae, source.info), dtype=dtype, sound=track) as writer,
         contextlib.closing(prefetch(source)) as groups,
@@ -141,7 +141,7 @@ def reconstruct_file(
     kept = vae.spec.require_channels(channels)
     began, done, error = time.perf_counter(), 0, 0
     with (
-        open_video(clip, group_frames=vae.chunk_frames, allow_damaged=allow_damaged) as source,
+        _open_clip(vae, clip, allow_damaged=allow_damaged) as source,
         _sound_of(clip, source, wanted=sound) as track,
         open_writer(output, source.info, crf=crf, lossless=lossless, sound=track) as writer,
         Sink[FrameGroup](lambda group: writer.write(*group)) as sink,
@@ -177,6 +177,16 @@ def check_output(path: Path, *, source: Path, overwrite: bool) -> None:
         raise InputError(f"{path}: is the input, which would be lost; give another output")
     if path.exists() and not overwrite:
         raise InputError(f"{path}: exists; give another name, or replace it (--overwrite)")
+
+
+def _open_clip(vae: StreamingVae[State], clip: Path, *, allow_damaged: bool) -> FrameSource:
+    """Open a clip so that it comes in the chunks of a model."""
+    return open_video(
+        clip,
+        group_frames=vae.chunk_frames,
+        lead_frames=vae.spec.lead_frames,
+        allow_damaged=allow_damaged,
+    )
 
 
 def _latents_info(vae: StreamingVae[State], clip: ClipFormat) -> LatentsInfo:

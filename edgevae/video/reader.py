@@ -24,13 +24,14 @@ from edgevae.video.still import StillReader, is_still
 
 
 def open_video(
-    path: str | Path, *, group_frames: int = 4, allow_damaged: bool = False
+    path: str | Path, *, group_frames: int = 4, lead_frames: int = 0, allow_damaged: bool = False
 ) -> FrameSource:
     """Return an open video or still image, to be used in a `with`.
 
     Args:
         path: A video, or a PNG, JPEG, WebP, BMP or TIFF image, which is a clip of one frame.
         group_frames: How many frames come at a time; memory grows with it, and with nothing else.
+        lead_frames: How many fewer come the first time, as models that code the first frame alone take them.
         allow_damaged: Give what can be read of a damaged or truncated video, and put the damage into `notes`.
 
     Raises:
@@ -40,7 +41,9 @@ def open_video(
     path = Path(path)
     if is_still(path):
         return StillReader(path)
-    return VideoReader(path, group_frames=group_frames, allow_damaged=allow_damaged)
+    return VideoReader(
+        path, group_frames=group_frames, lead_frames=lead_frames, allow_damaged=allow_damaged
+    )
 
 
 class VideoReader:
@@ -55,10 +58,17 @@ class VideoReader:
     notes: list[str]
     """What was assumed or lost, one line each; complete when the iteration has ended."""
 
-    def __init__(self, path: Path, *, group_frames: int = 4, allow_damaged: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        group_frames: int = 4,
+        lead_frames: int = 0,
+        allow_damaged: bool = False,
+    ) -> None:
         self.notes = []
         self._path = path
-        self._group_frames = group_frames
+        self._group_frames, self._lead_frames = group_frames, lead_frames
         self._reformatter = VideoReformatter()
         with contextlib.ExitStack() as stack:
             self._container = stack.enter_context(open_media(path))
@@ -86,12 +96,13 @@ class VideoReader:
     def __iter__(self) -> Iterator[FrameGroup]:
         pictures: list[Frames] = []
         stamps: list[int] = []
+        wanted = self._group_frames - self._lead_frames
         for picture, stamp in self._pictures():
             pictures.append(picture)
             stamps.append(stamp)
-            if len(pictures) == self._group_frames:
+            if len(pictures) == wanted:
                 yield FrameGroup(np.stack(pictures), np.array(stamps, np.int64))
-                pictures, stamps = [], []
+                pictures, stamps, wanted = [], [], self._group_frames
         if pictures:
             yield FrameGroup(np.stack(pictures), np.array(stamps, np.int64))
         if self._damage.note:

@@ -15,8 +15,22 @@ if TYPE_CHECKING:
     from edgevae_export.verify import Verification
 
 
-@click.command(epilog="\b\nExample:\n  edgevae export runs/street/checkpoint -o street.bundle")
-@click.argument("checkpoint", metavar="CHECKPOINT")
+@click.command(
+    epilog="\b\nExamples:\n  edgevae export runs/street/checkpoint -o street.bundle\n"
+    "  edgevae export models/sdxl/vae -o sdxl.bundle\n"
+    "  edgevae export --module mynet.vae:build --checkpoint mynet.safetensors -o mynet.bundle"
+)
+@click.argument("checkpoint", metavar="[CHECKPOINT]", required=False)
+@click.option(
+    "--module",
+    help="Export what a function of yours builds, package.mod:build, in the place of CHECKPOINT.",
+)
+@click.option(
+    "--checkpoint",
+    "weights",
+    type=click.Path(path_type=Path),
+    help="The weights for --module, in safetensors.",
+)
 @click.option(
     "-o",
     "--output",
@@ -50,7 +64,9 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 @json_option
 def command(
-    checkpoint: str,
+    checkpoint: str | None,
+    module: str | None,
+    weights: Path | None,
     bundle: Path,
     precisions: str,
     chunk_frames: int | None,
@@ -62,14 +78,19 @@ def command(
 ) -> None:
     """Write CHECKPOINT as a bundle of ONNX graphs, checked against PyTorch.
 
-    CHECKPOINT is a folder with config.json and model.safetensors, or the name of a shipped model. The graphs are run
-    by ONNX Runtime on real frames, noise, black and white and must agree with PyTorch, or nothing is written (exit
-    code 3).
+    CHECKPOINT is a folder with config.json and model.safetensors, the name of a shipped model, a folder with a VAE of
+    diffusers (or a pipeline), or hub:OWNER/MODEL[/FOLDER], which is downloaded. The graphs are run by ONNX Runtime on
+    real frames, noise, black and white and must agree with PyTorch, or nothing is written (exit code 3).
     """
     from tqdm import tqdm
 
+    if (checkpoint is None) == (module is None):
+        raise InputError("expected either CHECKPOINT or --module")
+    if weights is not None and module is None:
+        raise InputError("--checkpoint: goes with --module; a folder is given as CHECKPOINT alone")
     try:
         from edgevae_export.export import export_bundle, steps
+        from edgevae_export.user_module import open_module
     except ImportError as error:
         raise UnavailableError(
             f"export: {error}; install it with `pip install 'edgevae[export]'`"
@@ -82,7 +103,7 @@ def command(
             bar.update()
 
         written, result = export_bundle(
-            checkpoint,
+            open_module(module, weights) if module else str(checkpoint),
             bundle,
             precisions=chosen,  # type: ignore[arg-type]  # Choice checked it
             chunk_frames=chunk_frames,
@@ -120,8 +141,19 @@ def _table(result: Verification) -> str:
         lines.append(
             f"peak activation in fp16: {result.fp16_peak_activation:.4g} of 65504, in {result.fp16_peak_layer}"
         )
+    for what, layers in (
+        ("compute in float32", result.fp16_kept_layers),
+        ("give float32", result.fp16_widened_layers),
+    ):
+        if layers:
+            lines.append(f"{len(layers)} layers of the fp16 graphs {what}: {_shortened(layers)}")
     lines += [f"{file}: {said}" for file, said in result.builds.items()]
     return "\n".join(lines)
+
+
+def _shortened(names: tuple[str, ...], *, most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _first_frames(clip: Path, *, most: int = 16) -> Frames:

@@ -5,27 +5,30 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from torch import nn
 
 from edgevae.bundle import GOLDEN, VERIFICATION, Bundle, is_bundle, write_bundle
 from edgevae.errors import InputError
-from edgevae.files import sha256
 from edgevae.frames import Frames
-from edgevae.nn import Vae, load_checkpoint
-from edgevae.nn.checkpoint import WEIGHTS
-from edgevae.runtime.shipped import locate
-from edgevae.spec import GraphSpec, Precision, Role
+from edgevae.spec import GraphSpec, Precision, Role, VaeSpec
 from edgevae.strict import to_dict
 from edgevae.version import __version__
 from edgevae_export import nested, verify
-from edgevae_export.precision import highest
-from edgevae_export.samples import samples, whole_cells
-from edgevae_export.to_onnx import graph_module, graph_spec, to_onnx
-from edgevae_export.to_tensorrt import check_build
+from edgevae_export.exportable import Source, graph_spec
+from edgevae_export.mixed import MixedPrecision, find_pins
+from edgevae_export.precision import Peaks, halved, highest
+from edgevae_export.runs import ROLES, onnx_runs, torch_runs, whole_runs
+from edgevae_export.samples import samples
+from edgevae_export.sources import open_source
+from edgevae_export.to_onnx import to_onnx
+from edgevae_export.to_tensorrt import check_builds
 
 GOLDEN_PX = 64
 """Side of the golden frames: small, so that every load can afford them."""
@@ -36,11 +39,11 @@ Step = Callable[[str], None]
 
 def steps(precisions: Sequence[Precision]) -> int:
     """Return how many steps `export_bundle` reports."""
-    return 3 * len(precisions) + 3
+    return 3 * len(precisions) + 3 + ("fp16" in precisions)
 
 
 def export_bundle(
-    checkpoint: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str] | Source,
     path: str | os.PathLike[str],
     *,
     precisions: Sequence[Precision] = ("fp32", "fp16"),
@@ -55,12 +58,12 @@ def export_bundle(
     """Write a bundle of a checkpoint, whole or not at all, and return it with what was measured.
 
     Args:
-        checkpoint: A checkpoint's folder or the name of a shipped model.
+        checkpoint: A folder with a checkpoint of ours or a VAE of diffusers, the name of a shipped model, or a VAE.
         path: The bundle's folder.
         precisions: Which variants.
         chunk_frames: Frames per call of a graph; by default the temporal factor.
         log_variance: Also give the posterior's log-variance.
-        name: The model's name; by default the checkpoint's folder.
+        name: The model's name; by default the source's.
         calibration: Real frames uint8 `[T, H, W, 3]` to check on instead of those in the package.
         gates: What must be kept to.
         replace_existing: Put the new bundle in the place of an existing one.
@@ -68,41 +71,43 @@ def export_bundle(
 
     Raises:
         InputError: no checkpoint, or the path exists, or the chunk is no multiple of the temporal factor.
+        UnavailableError: the checkpoint needs a library that is not installed.
         ParityError: a graph is off a gate, not valid ONNX, or refused by TensorRT's builder.
     """
     target = Path(path)
     if target.exists() and not (replace_existing and is_bundle(target)):
         raise InputError(f"{target}: exists; give another path, or --overwrite to replace a bundle")
-    folder = locate(checkpoint, part="checkpoint")
-    vae = load_checkpoint(folder)
-    if vae.config.latent_mean is None or vae.config.latent_std is None:
-        raise InputError(
-            f"{folder}: config.json has no latent_mean and latent_std, so latents would have no unit scale; "
-            "finish the training run, which measures them (edgevae train --resume RUN), or set them"
-        )
-    factor = vae.spec.temporal_factor
-    chunk = chunk_frames or factor
-    if chunk % factor:
-        raise InputError(
-            f"chunk frames: got {chunk}, expected a multiple of the temporal factor {factor}"
-        )
-    real = (
-        None if calibration is None else whole_cells(calibration, cell_px=vae.spec.spatial_factor)
+    source = checkpoint if isinstance(checkpoint, Source) else open_source(checkpoint)
+    spec = source.exportable.spec
+    chunk = _chunk(spec, chunk_frames)
+    if log_variance and not source.exportable.has_log_variance:
+        raise InputError(f"{source.name}: has no log-variance, its encoder gives latents alone")
+    clips = samples(
+        chunk_frames=chunk,
+        lead_frames=spec.lead_frames,
+        cell_px=spec.spatial_factor,
+        real=calibration,
     )
-    clips = samples(chunk_frames=chunk, real=real)
-    graphs, files = _graphs(vae, precisions, chunk=chunk, log_variance=log_variance, step=step)
-    result = _verify(
-        vae, files, graphs, clips, gates=gates or verify.Gates(), chunk=chunk, step=step
-    )
+    step("run PyTorch fp32")
+    measured: dict[Role, Peaks] = {role: Peaks() for role in ROLES}
+    expected = nested.references(source.exportable, clips, chunk_frames=chunk, peaks=measured)
+    gates = gates or verify.Gates()
+    mixed = MixedPrecision({}, (), {})
+    if "fp16" in precisions:
+        step("run PyTorch fp16")
+        mixed = find_pins(source.exportable, expected, measured, chunk_frames=chunk, gates=gates)
+    export = _Export(source, chunk, log_variance, mixed)
+    graphs, files = _graphs(export, precisions, step=step)
+    result = _verify(export, files, graphs, expected, gates=gates, step=step)
     step("write")
-    files[GOLDEN] = _golden(vae, clips["real"], chunk=chunk)
+    files[GOLDEN] = _golden(export, clips["real"])
     files[VERIFICATION] = (json.dumps(_finite(to_dict(result)), indent=1) + "\n").encode()
     bundle = write_bundle(
         target,
         files,
-        name=name or _name(folder),
-        checkpoint_sha256=sha256((folder / WEIGHTS).read_bytes()),
-        spec=vae.spec,
+        name=name or source.name,
+        checkpoint_sha256=source.weights_sha256,
+        spec=spec,
         graphs=tuple(graphs),
         edgevae_version=__version__,
         replace=replace_existing,
@@ -110,27 +115,53 @@ def export_bundle(
     return bundle, result
 
 
-def _name(folder: Path) -> str:
-    """Return a model's name by its checkpoint: `runs/street/checkpoint` is street, as is `street`."""
-    folder = folder.resolve()
-    return folder.parent.name if folder.name == "checkpoint" else folder.name
+@dataclass(frozen=True)
+class _Export:
+    """What all steps of one export need."""
+
+    source: Source
+    """The VAE."""
+    chunk_frames: int
+    """Of one call."""
+    log_variance: bool
+    """Whether the encoder graph gives it."""
+    mixed: MixedPrecision
+    """Layers that are not half in the fp16 graphs."""
+
+    def module(self, role: Role, precision: Precision) -> nn.Module:
+        """Return the PyTorch module of a graph."""
+        module = self.source.exportable.graph_module(
+            role,
+            chunk_frames=self.chunk_frames,
+            log_variance=self.log_variance and role == "encoder",
+        )
+        return halved(module, self.mixed.pins[role]) if precision == "fp16" else module
+
+
+def _chunk(spec: VaeSpec, chunk_frames: int | None) -> int:
+    chunk = chunk_frames or spec.temporal_factor
+    if chunk % spec.temporal_factor:
+        raise InputError(
+            f"chunk frames: got {chunk}, expected a multiple of the temporal factor {spec.temporal_factor}"
+        )
+    return chunk
 
 
 def _graphs(
-    vae: Vae, precisions: Sequence[Precision], *, chunk: int, log_variance: bool, step: Step
+    export: _Export, precisions: Sequence[Precision], *, step: Step
 ) -> tuple[list[GraphSpec], dict[str, bytes]]:
     graphs, files = list[GraphSpec](), dict[str, bytes]()
-    roles: tuple[Role, ...] = ("encoder", "decoder")
     for precision in precisions:
-        for role in roles:
+        for role in ROLES:
             step(f"export {role} {precision}")
             graph = graph_spec(
-                vae, role, precision=precision, chunk_frames=chunk, log_variance=log_variance
+                export.source.exportable.spec,
+                role,
+                precision=precision,
+                chunk_frames=export.chunk_frames,
+                log_variance=export.log_variance,
             )
-            module = graph_module(
-                vae, role, precision=precision, chunk_frames=chunk, log_variance=log_variance
-            )
-            data = to_onnx(module, graph)
+            data = to_onnx(export.module(role, precision), graph)
             onnx.checker.check_model(data, full_check=True)
             graphs.append(graph)
             files[graph.file] = data
@@ -138,65 +169,63 @@ def _graphs(
 
 
 def _verify(
-    vae: Vae,
+    export: _Export,
     files: dict[str, bytes],
     graphs: Sequence[GraphSpec],
-    clips: dict[str, Frames],
+    expected: verify.Expected,
     *,
     gates: verify.Gates,
-    chunk: int,
     step: Step,
 ) -> verify.Verification:
-    step("run PyTorch fp32")
-    whole = verify.references(vae, clips, chunk_frames=chunk)
-    expected = nested.references(vae, whole, chunk_frames=chunk)
-    comparisons, peaks = list[verify.Comparison](), dict[str, float]()
+    spec = export.source.exportable.spec
+    comparisons = list(export.mixed.comparisons)
     for precision in dict.fromkeys(g.precision for g in graphs):
         step(f"compare {precision} with PyTorch")
         mine = [(files[g.file], g) for g in graphs if g.precision == precision]
-        runners = {"onnxruntime": verify.onnx_runs(mine)}
-        if precision == "fp16":
-            runners["pytorch"] = verify.torch_runs(
-                vae, precision="fp16", chunk_frames=chunk, peaks=peaks
-            )
+        runners = {"onnxruntime": onnx_runs(mine, spec)}
+        if precision == "fp32" and export.source.library is not None:
+            runners[export.source.library] = whole_runs(export.source.exportable)
         for runner, runs in runners.items():
-            runs["encoder"] = nested.remembered(runs["encoder"])
-            for sample, reference in [(s, r) for s, levels in expected.items() for r in levels]:
-                found = verify.compare(
-                    reference, runs, runner=runner, precision=precision, sample=sample
-                )
-                verify.check(found, gates)
-                comparisons.append(found)
-    layer, peak = highest(peaks) if peaks else (None, None)
+            comparisons += verify.compare_all(
+                expected, runs, runner, precision=precision, gates=gates
+            )
+    step("build with TensorRT-RTX")
     return verify.Verification(
         gates=gates,
         comparisons=tuple(comparisons),
-        fp16_peak_activation=peak,
-        fp16_peak_layer=layer,
-        builds=_builds(files, graphs, step=step),
+        **_half_report(export.mixed),
+        builds=check_builds(files, graphs, cell_px=spec.spatial_factor),
     )
 
 
-def _builds(files: dict[str, bytes], graphs: Sequence[GraphSpec], *, step: Step) -> dict[str, str]:
-    """Return what TensorRT-RTX made of each graph."""
-    said = dict[str, str]()
-    step("build with TensorRT-RTX")
-    for graph in graphs:
-        built = check_build(files[graph.file], graph)
-        said[graph.file] = (
-            f"{built.tensorrt}, engine of {built.engine_bytes} bytes"
-            if built.built
-            else built.tensorrt
-        )
-    return said
+def _half_report(mixed: MixedPrecision) -> dict[str, Any]:  # Any: fields of a Verification
+    """Return what is said of half precision."""
+    outputs = {
+        f"{role} {name}": peak
+        for role, peaks in mixed.peaks.items()
+        for name, peak in peaks.outputs.items()
+    }
+    layer, peak = highest(outputs) if outputs else (None, None)
+    return {
+        "fp16_peak_activation": peak,
+        "fp16_peak_layer": layer,
+        "fp16_kept_layers": _names({r: pins.kept for r, pins in mixed.pins.items()}),
+        "fp16_widened_layers": _names({r: pins.widened for r, pins in mixed.pins.items()}),
+    }
 
 
-def _golden(vae: Vae, real: Frames, *, chunk: int) -> bytes:
+def _names(layers: Mapping[Role, frozenset[str]]) -> tuple[str, ...]:
+    return tuple(f"{role} {name}" for role in layers for name in sorted(layers[role]))
+
+
+def _golden(export: _Export, real: Frames) -> bytes:
     """Return golden vectors: two chunks of real frames, PyTorch's fp32 latents of them, and its frames of these."""
     from safetensors.numpy import save
 
-    reference = verify.torch_runs(vae, precision="fp32", chunk_frames=chunk)
-    frames = np.ascontiguousarray(real[: 2 * chunk, :GOLDEN_PX, :GOLDEN_PX])
+    exportable, chunk = export.source.exportable, export.chunk_frames
+    reference = torch_runs(exportable, precision="fp32", chunk_frames=chunk)
+    count = 2 * chunk - exportable.spec.lead_frames
+    frames = np.ascontiguousarray(real[:count, :GOLDEN_PX, :GOLDEN_PX])
     latents = reference["encoder"](frames)
     data: bytes = save(
         {"frames": frames, "latents": latents, "decoded": reference["decoder"](latents)}

@@ -8,46 +8,45 @@ lost with the channels is the model's business, not the gate's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
-from edgevae.nn import Vae
+from edgevae.frames import Frames
+from edgevae.spec import Role
 from edgevae_export import verify
-from edgevae_export.verify import Reference, Run
+from edgevae_export.exportable import Exportable
+from edgevae_export.precision import Peaks
+from edgevae_export.runs import Run, torch_runs
+from edgevae_export.verify import Reference
 
 
 def references(
-    vae: Vae, whole: dict[str, Reference], *, chunk_frames: int
+    exportable: Exportable,
+    clips: dict[str, Frames],
+    *,
+    chunk_frames: int,
+    peaks: Mapping[Role, Peaks] | None = None,
 ) -> dict[str, tuple[Reference, ...]]:
     """Return PyTorch's fp32 results on each clip, with all channels and then with each nested number of them.
 
     Args:
-        vae: The network.
-        whole: Its results with all channels, by clip.
+        exportable: The VAE.
+        clips: uint8 `[T, H, W, 3]` by kind.
         chunk_frames: Frames per call.
+        peaks: Told of the layers' peaks, with every number of channels.
     """
-    decode = verify.torch_runs(vae, precision="fp32", chunk_frames=chunk_frames)["decoder"]
-    found = dict[str, tuple[Reference, ...]]()
-    for name, reference in whole.items():
-        found[name] = (reference,)
-        for channels in vae.spec.nested_channels:
-            latents = verify.first_channels(reference.latents, channels)
-            lesser = replace(reference, latents=latents, frames=decode(latents), channels=channels)
-            found[name] = (*found[name], lesser)
-    return found
+    whole = verify.references(exportable, clips, chunk_frames=chunk_frames, peaks=peaks)
+    levels = exportable.spec.nested_channels
+    if not levels:
+        return {name: (reference,) for name, reference in whole.items()}
+    runs = torch_runs(exportable, precision="fp32", chunk_frames=chunk_frames, peaks=peaks)
+    return {
+        name: (reference, *(_first(reference, n, runs["decoder"]) for n in levels))
+        for name, reference in whole.items()
+    }
 
 
-def remembered(run: Run) -> Run:
-    """Return a run that computes each array once: the encoder's work is the same for every number of channels."""
-    results = dict[int, tuple[np.ndarray, np.ndarray]]()
-
-    def once(data: np.ndarray) -> np.ndarray:
-        if id(data) not in results:
-            results[id(data)] = (
-                data,
-                run(data),
-            )  # held with its result, so that no other array gets its id
-        return results[id(data)][1]
-
-    return once
+def _first(whole: Reference, channels: int, decode: Run) -> Reference:
+    """Return what the first channels alone of a clip's latents become."""
+    latents = verify.first_channels(whole.latents, channels)
+    return replace(whole, latents=latents, frames=decode(latents), channels=channels)

@@ -16,25 +16,30 @@ SEED = 20240229
 """Of the noise."""
 
 MADE_PX = (48, 64)
-"""Height and width of noise, black and white."""
+"""Height and width of noise, black and white, where latent cells are no larger than 16 pixels."""
 
 
-def samples(*, chunk_frames: int, real: Frames | None = None) -> dict[str, Frames]:
-    """Return clips uint8 `[T, H, W, 3]` by kind; T is at least two chunks, so that state is carried.
+def samples(
+    *, chunk_frames: int, lead_frames: int = 0, cell_px: int = 8, real: Frames | None = None
+) -> dict[str, Frames]:
+    """Return clips uint8 `[T, H, W, 3]` by kind; T and the lead are at least two chunks, so that state is carried.
 
     The made ones are small: half precision is slow on a CPU, and they have no detail to miss.
 
     Args:
-        chunk_frames: Frames per chunk; T is a multiple.
-        real: Real frames to use instead of those in the package, `[T, H, W, 3]`, H and W multiples of 8.
+        chunk_frames: Frames per chunk; T and the lead are a multiple.
+        lead_frames: Filler that the first chunk has before the clip.
+        cell_px: Pixels per latent cell; H and W are multiples.
+        real: Real frames to use instead of those in the package, `[T, H, W, 3]`.
     """
     if real is None:
         from safetensors.numpy import load_file
 
-        real = load_file(FRAMES)["frames"]
-    count = round_up(max(len(real), 2 * chunk_frames), chunk_frames)
+        real = load_file(FRAMES)["frames"][: 2 * chunk_frames - lead_frames]
+    real = whole_cells(real, cell_px=cell_px)
+    count = round_up(max(len(real) + lead_frames, 2 * chunk_frames), chunk_frames) - lead_frames
     real = np.concatenate([real] * -(-count // len(real)))[:count]
-    shape = (2 * chunk_frames, *MADE_PX, 3)
+    shape = (2 * chunk_frames - lead_frames, *(round_up(side, cell_px) for side in MADE_PX), 3)
     noise = np.random.default_rng(SEED).integers(0, 256, shape, dtype=np.uint8)
     return {
         "real": real,

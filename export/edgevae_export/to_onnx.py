@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import warnings
@@ -13,68 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgevae.nn import Vae
-from edgevae.nn.graph import DecoderGraph, EncoderGraph
-from edgevae.spec import GraphSpec, Precision, Role, TensorSpec, next_name, with_dtype
-from edgevae_export import precision as half
+from edgevae.spec import GraphSpec, TensorSpec
 from edgevae_export.passes import clean_up
 
 OPSET = 20
 """Parsed by TensorRT 10.0 and later (JetPack 6 has 10.3)."""
 
-EXAMPLE_PX = {"batch": 2, "height": 48, "width": 80}
-"""Sizes of the traced example. All differ, and none is 1, which the exporter would bake in (torch 2.13)."""
-
-
-def graph_module(
-    vae: Vae, role: Role, *, precision: Precision, chunk_frames: int, log_variance: bool = False
-) -> nn.Module:
-    """Return the PyTorch module that is exported; for fp16 a copy of the network in half precision."""
-    network = half.halved(vae) if precision == "fp16" else copy.deepcopy(vae)
-    if role == "encoder":
-        return EncoderGraph(network, chunk_frames=chunk_frames, log_variance=log_variance).eval()
-    return DecoderGraph(network, chunk_frames=chunk_frames).eval()
-
-
-def graph_spec(
-    vae: Vae, role: Role, *, precision: Precision, chunk_frames: int, log_variance: bool = False
-) -> GraphSpec:
-    """Return the tensors of a graph: data first, then state; `height` and `width` are those of the frames."""
-    spec = vae.spec
-    steps, cell = chunk_frames // spec.temporal_factor, spec.spatial_factor
-    latents_shape = (
-        _times(steps, "batch"),
-        spec.latent_channels,
-        f"height/{cell}",
-        f"width/{cell}",
-    )
-    frames = TensorSpec(
-        name="frames", dtype="uint8", shape=(_times(chunk_frames, "batch"), "height", "width", 3)
-    )
-    latents = TensorSpec(name="latents", dtype="float32", shape=latents_shape)
-    variance = TensorSpec(name="log_variance", dtype="float32", shape=latents_shape)
-    state = with_dtype(spec.state(role), "float16" if precision == "fp16" else "float32")
-    data_in, data_out = (frames, [latents]) if role == "encoder" else (latents, [frames])
-    if role == "encoder" and log_variance:
-        data_out.append(variance)
-    following = tuple(
-        TensorSpec(name=next_name(s.name), dtype=s.dtype, shape=s.shape) for s in state
-    )
-    return GraphSpec(
-        role=role,
-        precision=precision,
-        file=f"{role}.{precision}.onnx",
-        chunk_frames=chunk_frames,
-        inputs=(data_in, *state),
-        outputs=(*data_out, *following),
-    )
+EXAMPLE = {"batch": 2, "height": 6, "width": 10}
+"""Sizes of the traced example, in latent cells. All differ, and none is 1, which the exporter bakes in (torch 2.13)."""
 
 
 def to_onnx(module: nn.Module, graph: GraphSpec) -> bytes:
     """Return the ONNX file of a module: opset 20, batch, H and W dynamic, no external data, no custom operators."""
     import onnx_ir as ir
 
-    example = tuple(_example(spec) for spec in graph.inputs)
+    cell = _cell_px(graph)
+    example = tuple(_example(spec, cell=cell) for spec in graph.inputs)
     with _quiet():
         program = torch.onnx.export(
             module,
@@ -84,7 +37,7 @@ def to_onnx(module: nn.Module, graph: GraphSpec) -> bytes:
             external_data=False,
             input_names=[t.name for t in graph.inputs],
             output_names=[t.name for t in graph.outputs],
-            dynamic_shapes=_dynamic_shapes(graph.inputs),
+            dynamic_shapes=_dynamic_shapes(graph.inputs, cell=cell),
             verbose=False,
         )
     assert program is not None, "torch.onnx.export returns a program when it is given no path"
@@ -93,18 +46,24 @@ def to_onnx(module: nn.Module, graph: GraphSpec) -> bytes:
     return data
 
 
-def _example(spec: TensorSpec) -> Tensor:
-    shape = spec.resolve(EXAMPLE_PX)
+def _cell_px(graph: GraphSpec) -> int:
+    """Return what height and width are multiples of: every division in the shapes leaves no remainder."""
+    shapes = [t.shape for t in (*graph.inputs, *graph.outputs)]
+    return math.lcm(*(_over(dim) for shape in shapes for dim in shape if isinstance(dim, str)))
+
+
+def _example(spec: TensorSpec, *, cell: int) -> Tensor:
+    scale = {"batch": 1, "height": cell, "width": cell}
+    shape = spec.resolve({name: cells * scale[name] for name, cells in EXAMPLE.items()})
     if spec.dtype == "uint8":
         return torch.zeros(shape, dtype=torch.uint8)
     return torch.zeros(shape, dtype=getattr(torch, spec.dtype))
 
 
 def _dynamic_shapes(
-    inputs: tuple[TensorSpec, ...],
+    inputs: tuple[TensorSpec, ...], *, cell: int
 ) -> tuple[Any, ...]:  # Any: nested as the exporter wants it
     """Return the exporter's description of the inputs: `height/4` is twice the unit of `height/8`, and so on."""
-    cell = math.lcm(*(_over(dim) for t in inputs for dim in t.shape if isinstance(dim, str)))
     units = {name: torch.export.Dim(name, min=1) for name in ("batch", "height", "width")}
     shapes = [
         {
@@ -130,10 +89,6 @@ def _symbol(
 
 def _over(dim: str) -> int:
     return int(dim.split("/")[1]) if "/" in dim else 1
-
-
-def _times(count: int, name: str) -> str:
-    return name if count == 1 else f"{count}*{name}"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ The engine is thrown away; engines are built where they run (`edgevae build`).
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgevae.engine.build import BuildOptions, build_plan
@@ -44,8 +45,13 @@ def is_installed() -> bool:
     return importlib.util.find_spec(BUILDER) is not None
 
 
-def check_build(model: bytes, graph: GraphSpec) -> BuildResult:
+def check_build(model: bytes, graph: GraphSpec, *, cell_px: int = 8) -> BuildResult:
     """Return what TensorRT-RTX makes of a graph; `built=False` and `not installed` where it is not installed.
+
+    Args:
+        model: The ONNX file.
+        graph: Its description.
+        cell_px: Pixels per latent cell, which frames are a multiple of.
 
     Raises:
         ParityError: the parser or the builder refuses the graph, or its layers are not in half where they should be.
@@ -55,10 +61,35 @@ def check_build(model: bytes, graph: GraphSpec) -> BuildResult:
         return BuildResult(tensorrt="not installed", built=False, seconds=0.0, engine_bytes=0)
     flavour = open_flavour(BUILDER)
     try:
-        plan = build_plan(model, graph, flavour=flavour, options=BuildOptions(profiles=(PROFILE,)))
+        options = BuildOptions(profiles=(_in_cells(PROFILE, cell_px=cell_px),))
+        plan = build_plan(model, graph, flavour=flavour, options=options)
     except IncompatibleError as error:
         # On a device the bundle does not fit the TensorRT there. Here the export has failed one of its checks.
         raise ParityError(str(error)) from error
     return BuildResult(
         tensorrt=str(flavour), built=True, seconds=plan.seconds, engine_bytes=len(plan.data)
     )
+
+
+def check_builds(
+    files: Mapping[str, bytes], graphs: Sequence[GraphSpec], *, cell_px: int
+) -> dict[str, str]:
+    """Return what TensorRT-RTX made of each graph, in words.
+
+    Raises:
+        ParityError: as `check_build`.
+    """
+    said = dict[str, str]()
+    for graph in graphs:
+        built = check_build(files[graph.file], graph, cell_px=cell_px)
+        said[graph.file] = (
+            f"{built.tensorrt}, engine of {built.engine_bytes} bytes"
+            if built.built
+            else built.tensorrt
+        )
+    return said
+
+
+def _in_cells(profile: Profile, *, cell_px: int) -> Profile:
+    least, best, most = (s.in_cells(cell_px) for s in (profile.min, profile.opt, profile.max))
+    return Profile(min=least, opt=best, max=most)

@@ -1,9 +1,9 @@
 """The parity gate: PyTorch in fp32 against the exported graphs, on the same frames, chunk by chunk with state.
 
-                     PyTorch fp32 (reference)
-                    /            |           \\
-    ONNX Runtime fp32    PyTorch float16    ONNX Runtime fp16
-    the fp32 file        true half          the fp16 file; its CPU provider
+                   PyTorch fp32, chunk by chunk (reference)
+                  /            |           \\          \\
+    ONNX Runtime fp32    PyTorch float16    ONNX Runtime fp16    the network's own library
+    the fp32 file        true half          the fp16 file; its CPU provider    the whole clip at once, fp32
                          arithmetic         computes in fp32 between casts
 
 Each decoder gets the reference's latents, so that an error of the encoder does not hide one of the decoder.
@@ -12,24 +12,17 @@ Each decoder gets the reference's latents, so that an error of the encoder does 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
-import torch
 
 from edgevae.errors import ParityError
 from edgevae.frames import Frames, Latents, fill_channels, psnr_dB
-from edgevae.nn import Vae
-from edgevae.nn.vae import initial_state
-from edgevae.runtime.onnxruntime import OnnxRuntimeSession
-from edgevae.spec import GraphSpec, Precision, Role
-from edgevae_export.precision import watch_peaks
-from edgevae_export.to_onnx import graph_module
-
-Run = Callable[[np.ndarray], np.ndarray]
-"""Runs a whole clip through one graph: `[N, ...]` in, `[N', ...]` out, state carried from chunk to chunk."""
+from edgevae.spec import Precision, Role
+from edgevae_export.exportable import Exportable
+from edgevae_export.precision import Peaks
+from edgevae_export.runs import Run, remembered, torch_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +48,7 @@ class Comparison:
     """One runner against the reference on one clip."""
 
     runner: str
-    """pytorch or onnxruntime."""
+    """pytorch, onnxruntime, or the library that ran the whole clip."""
     precision: Precision
     """Of the graphs."""
     sample: str
@@ -84,6 +77,10 @@ class Verification:
     """Largest absolute value in the half-precision network over all clips; float16 ends at 65504."""
     fp16_peak_layer: str | None
     """The layer that it is in."""
+    fp16_kept_layers: tuple[str, ...] = ()
+    """Layers that compute in float32 in the fp16 graphs, by role and name."""
+    fp16_widened_layers: tuple[str, ...] = ()
+    """Layers whose result is float32 there, because it or a sum behind it would leave float16."""
     builds: dict[str, str] = field(default_factory=dict)
     """What TensorRT-RTX made of each graph file."""
 
@@ -102,33 +99,24 @@ class Reference:
     """How many channels of the latents were kept, the others being 0; None for all."""
 
 
-def references(vae: Vae, clips: dict[str, Frames], *, chunk_frames: int) -> dict[str, Reference]:
-    """Return PyTorch's fp32 results on each clip."""
-    runs = torch_runs(vae, precision="fp32", chunk_frames=chunk_frames)
+Expected = Mapping[str, Sequence[Reference]]
+"""By clip, the references with all channels and with each nested number of them; see `nested.references`."""
+
+
+def references(
+    exportable: Exportable,
+    clips: dict[str, Frames],
+    *,
+    chunk_frames: int,
+    peaks: Mapping[Role, Peaks] | None = None,
+) -> dict[str, Reference]:
+    """Return PyTorch's fp32 results on each clip; the layers' peaks go into `peaks`, where given."""
+    runs = torch_runs(exportable, precision="fp32", chunk_frames=chunk_frames, peaks=peaks)
     encoded = {name: runs["encoder"](clip) for name, clip in clips.items()}
     return {
         name: Reference(clips[name], latents, runs["decoder"](latents))
         for name, latents in encoded.items()
     }
-
-
-def torch_runs(
-    vae: Vae, *, precision: Precision, chunk_frames: int, peaks: dict[str, float] | None = None
-) -> dict[Role, Run]:
-    """Return PyTorch's encoder and decoder in a precision; their layers' peaks go into `peaks` while they run."""
-    runs: dict[Role, Run] = {}
-    roles: tuple[Role, ...] = ("encoder", "decoder")
-    for role in roles:
-        module = graph_module(vae, role, precision=precision, chunk_frames=chunk_frames)
-        if peaks is not None:
-            watch_peaks(module, peaks)
-        runs[role] = partial(_stream, module, vae, role, chunk_frames)
-    return runs
-
-
-def onnx_runs(models: Sequence[tuple[bytes, GraphSpec]]) -> dict[Role, Run]:
-    """Return the exported encoder and decoder in ONNX Runtime."""
-    return {graph.role: _onnx_run(model, graph) for model, graph in models}
 
 
 def compare(
@@ -164,6 +152,28 @@ def first_channels(latents: Latents, channels: int) -> Latents:
     return fill_channels(latents[:, :channels], channels=latents.shape[1])
 
 
+def compare_all(
+    expected: Expected,
+    candidate: dict[Role, Run],
+    runner: str,
+    *,
+    precision: Precision,
+    gates: Gates,
+) -> tuple[Comparison, ...]:
+    """Return how a pair of graphs differs from the references on each clip, all within the gates.
+
+    Raises:
+        ParityError: one is off a gate.
+    """
+    found = list[Comparison]()
+    # The encoder's work is the same for every number of channels.
+    runs: dict[Role, Run] = {**candidate, "encoder": remembered(candidate["encoder"])}
+    for sample, reference in [(s, r) for s, levels in expected.items() for r in levels]:
+        found.append(compare(reference, runs, runner=runner, precision=precision, sample=sample))
+        check(found[-1], gates)
+    return tuple(found)
+
+
 def check(comparison: Comparison, gates: Gates) -> None:
     """Raise where a comparison is off a gate.
 
@@ -187,44 +197,6 @@ def check(comparison: Comparison, gates: Gates) -> None:
         _require(
             "reconstruction PSNR changes, in dB, by", change, most=gates.fp16_psnr_change_dB, of=c
         )
-
-
-@torch.inference_mode()
-def _stream(
-    module: torch.nn.Module, vae: Vae, role: Role, chunk_frames: int, data: np.ndarray
-) -> np.ndarray:
-    chunk = chunk_frames if role == "encoder" else chunk_frames // vae.spec.temporal_factor
-    h, w = (
-        data.shape[1:3]
-        if role == "encoder"
-        else (n * vae.spec.spatial_factor for n in data.shape[2:])
-    )
-    like = torch.zeros(1, dtype=next(module.parameters()).dtype)
-    state = initial_state(vae.spec.state(role), like, size_px=(h, w))
-    parts = []
-    for first in range(0, len(data), chunk):
-        output, *state = module(torch.from_numpy(data[first : first + chunk]), *state)
-        parts.append(output.numpy())
-    # PyTorch may give channels-last memory, which safetensors 0.8 writes as if it were not.
-    return np.ascontiguousarray(np.concatenate(parts))
-
-
-def _onnx_run(model: bytes, graph: GraphSpec) -> Run:
-    session = OnnxRuntimeSession(model, graph)
-
-    def run(data: np.ndarray) -> Latents:
-        cell = 1 if graph.role == "encoder" else 8
-        axes = (1, 2) if graph.role == "encoder" else (2, 3)
-        chunk = graph.chunk_length
-        h, w = (data.shape[axis] * cell for axis in axes)
-        state = session.initial_state(batch=1, height_px=h, width_px=w)
-        parts = []
-        for first in range(0, len(data), chunk):
-            output, state = session.run(np.ascontiguousarray(data[first : first + chunk]), state)
-            parts.append(output)
-        return np.concatenate(parts)
-
-    return run
 
 
 def _max_difference(one: np.ndarray, other: np.ndarray) -> float:

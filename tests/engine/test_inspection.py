@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from types import SimpleNamespace
 
 import pytest
 
-from edgevae.engine.inspection import LayerTypes, parse_inspection, require_half
+from edgevae.engine.inspection import (
+    LayerTypes,
+    inspect_network,
+    parse_inspection,
+    require_half,
+)
 from edgevae.errors import ParityError
 
 
@@ -147,3 +153,27 @@ def test_an_engine_that_tells_enough_is_refused_and_so_is_a_network_that_tells_l
         with pytest.raises(ParityError, match="fp16 was asked for"):
             require_half(types, what="decoder.fp16.onnx")
     assert not caplog.records
+
+
+def network(*layers: tuple[str, str]) -> SimpleNamespace:
+    """Return a parsed network as the bindings show it, of kinds of layers and the types of their outputs."""
+    found = [
+        SimpleNamespace(
+            type=SimpleNamespace(name=kind),
+            num_outputs=1,
+            get_output=lambda _, t=dtype: SimpleNamespace(dtype=SimpleNamespace(name=t)),
+        )
+        for kind, dtype in layers
+    ]
+    return SimpleNamespace(num_layers=len(found), get_layer=lambda i: found[i])
+
+
+def test_of_a_network_only_the_layers_that_work_count_where_it_has_any():
+    norm = [("REDUCE", "FLOAT"), ("ELEMENTWISE", "FLOAT"), ("UNARY", "FLOAT")]
+    mixed = inspect_network(network(("CONVOLUTION", "HALF"), *norm, ("MATRIX_MULTIPLY", "HALF")))
+    assert mixed == LayerTypes(fp16=2)
+    require_half(mixed, what="mixed")
+    single = inspect_network(network(("CONVOLUTION", "FLOAT"), ("ELEMENTWISE", "HALF")))
+    with pytest.raises(ParityError, match="0 of 1 layers in half"):
+        require_half(single, what="single")
+    assert inspect_network(network(*norm)) == LayerTypes(fp32=3)

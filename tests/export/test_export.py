@@ -15,7 +15,10 @@ import edgevae
 from edgevae.errors import InputError, ParityError
 from edgevae.nn import load_checkpoint, save_checkpoint
 from edgevae_export import verify
-from edgevae_export.export import _name, export_bundle, steps
+from edgevae_export.export import export_bundle, steps
+from edgevae_export.own import OwnVae, _name
+from edgevae_export.precision import Peaks
+from edgevae_export.runs import torch_runs
 from edgevae_export.samples import samples
 
 
@@ -37,6 +40,7 @@ def test_an_export_writes_a_bundle_that_runs_and_says_what_was_measured(
         "log_variance",
     ]
     assert {c.sample for c in result.comparisons} == {"real", "noise", "black", "white"}
+    assert {c.runner for c in result.comparisons} == {"onnxruntime", "whole clip"}
     report = json.loads(bundle.read("verification.json"))
     assert report["gates"]["fp32_latents"] == 3e-4
     assert max(c["latents_max_difference"] for c in report["comparisons"]) <= 3e-4
@@ -70,18 +74,18 @@ def test_a_chunk_that_is_no_multiple_is_refused(tiny_checkpoint, tmp_path):
         export_bundle(tiny_checkpoint, tmp_path / "out", chunk_frames=6)
 
 
-def half_comparison(vae, sample: str) -> tuple[verify.Comparison, dict[str, float]]:
+def half_comparison(vae, sample: str) -> tuple[verify.Comparison, dict[str, Peaks]]:
     clip = {sample: samples(chunk_frames=4)[sample][:8]}
-    peaks: dict[str, float] = {}
-    runs = verify.torch_runs(vae, precision="fp16", chunk_frames=4, peaks=peaks)
-    reference = verify.references(vae, clip, chunk_frames=4)[sample]
+    own, peaks = OwnVae(vae), {"encoder": Peaks(), "decoder": Peaks()}
+    runs = torch_runs(own, precision="fp16", chunk_frames=4, peaks=peaks)
+    reference = verify.references(own, clip, chunk_frames=4)[sample]
     return verify.compare(reference, runs, runner="pytorch", precision="fp16", sample=sample), peaks
 
 
 def test_true_half_arithmetic_passes_the_gate_and_its_peak_is_reported(tiny_checkpoint):
     found, peaks = half_comparison(load_checkpoint(tiny_checkpoint), "noise")
     verify.check(found, verify.Gates())
-    assert 0 < max(peaks.values()) < 65504
+    assert 0 < max(peaks["decoder"].outputs.values()) < 65504
 
 
 @torch.no_grad()

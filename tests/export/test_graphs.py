@@ -11,6 +11,8 @@ from edgevae.bundle import Bundle
 from edgevae.errors import ParityError
 from edgevae.nn import load_checkpoint
 from edgevae_export import to_tensorrt, verify
+from edgevae_export.own import OwnVae
+from edgevae_export.runs import onnx_runs
 from edgevae_export.to_onnx import OPSET
 
 GRAPHS = [
@@ -97,9 +99,10 @@ def test_exported_graphs_equal_pytorch_over_three_chunks_of_any_size(
     vae = load_checkpoint(tiny_bundle.with_name(f"tiny-{kind}.checkpoint"))
     chunk = bundle.graph("encoder", "fp32").chunk_frames
     clips = {"noise": noise(3 * chunk, *size, 3)}
-    reference = verify.references(vae, clips, chunk_frames=chunk)["noise"]
-    runs = verify.onnx_runs(
-        [(bundle.read(g.file), g) for g in bundle.manifest.graphs if g.precision == "fp32"]
+    reference = verify.references(OwnVae(vae), clips, chunk_frames=chunk)["noise"]
+    runs = onnx_runs(
+        [(bundle.read(g.file), g) for g in bundle.manifest.graphs if g.precision == "fp32"],
+        vae.spec,
     )
     found = verify.compare(reference, runs, runner="onnxruntime", precision="fp32", sample="noise")
     assert found.latents_max_difference <= 1e-5

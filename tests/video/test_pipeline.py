@@ -49,6 +49,23 @@ def test_file_to_file_equals_the_model_on_arrays(
     assert result.psnr_db == pytest.approx(10 * np.log10(255**2 / error))
 
 
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_file_to_file_equals_the_model_on_arrays_where_the_first_frame_is_coded_alone(
+    lead_bundle, make_clip, make_frames, read, tmp_path, count
+):
+    frames = make_frames(count, 47, 63)
+    clip, latents = make_clip("clip.mkv", frames), tmp_path / "clip.safetensors"
+
+    with load(lead_bundle) as vae:
+        encode_file(vae, clip, latents, dtype="float32", channels=2)
+        decode_file(vae, latents, tmp_path / "decoded.mkv", lossless=True)
+        reconstruct_file(vae, clip, tmp_path / "kept.mkv", lossless=True, channels=2)
+        expected = vae.reconstruct(frames, channels=2)
+
+    assert np.array_equal(read(tmp_path / "decoded.mkv")[0], expected)
+    assert np.array_equal(read(tmp_path / "kept.mkv")[0], expected)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_file_to_file_with_fewer_channels_equals_the_model_on_arrays(
     nested_bundle, make_clip, make_frames, read, tmp_path, channels

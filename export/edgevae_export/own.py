@@ -1,0 +1,85 @@
+"""A network of edgevae's own as what is exported."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgevae.errors import InputError
+from edgevae.files import sha256
+from edgevae.nn import Vae, load_checkpoint
+from edgevae.nn.checkpoint import WEIGHTS
+from edgevae.nn.graph import DecoderGraph, EncoderGraph
+from edgevae.spec import Role, VaeSpec
+from edgevae_export.exportable import Source
+from edgevae_export.precision import HEADROOM
+
+
+class OwnVae:
+    """A `Vae` as an `Exportable`."""
+
+    has_log_variance = True
+    headroom = HEADROOM
+
+    def __init__(self, vae: Vae) -> None:
+        self._vae = vae
+
+    @property
+    def spec(self) -> VaeSpec:
+        """Worked out from the layers."""
+        return self._vae.spec
+
+    def graph_module(
+        self, role: Role, *, chunk_frames: int, log_variance: bool = False
+    ) -> nn.Module:
+        """Return the network's own graph module, on a copy of it."""
+        network = copy.deepcopy(self._vae)
+        if role == "encoder":
+            graph = EncoderGraph(network, chunk_frames=chunk_frames, log_variance=log_variance)
+            return graph.eval()
+        return DecoderGraph(network, chunk_frames=chunk_frames).eval()
+
+    @torch.inference_mode()
+    def whole_clip(self, role: Role, data: np.ndarray) -> np.ndarray:
+        """Return what `Vae.encode` and `Vae.decode` make of a clip at once."""
+        mean, std = (
+            torch.tensor(values).reshape(-1, 1, 1)
+            for values in (self.spec.latent_mean, self.spec.latent_std)
+        )
+        if role == "encoder":
+            pixels = torch.from_numpy(data).float().permute(0, 3, 1, 2) / 127.5 - 1.0
+            posterior, _ = self._vae.encode(pixels[None])
+            return _array((posterior.mean[0] - mean) / std)
+        frames, _ = self._vae.decode((torch.from_numpy(data) * std + mean)[None])
+        levels = torch.round(torch.clamp(frames[0] * 127.5 + 127.5, 0.0, 255.0)).to(torch.uint8)
+        return _array(levels.permute(0, 2, 3, 1))
+
+
+def open_checkpoint(folder: Path) -> Source:
+    """Return the VAE of a checkpoint of ours.
+
+    Raises:
+        InputError: no checkpoint, or one whose latents were not measured.
+    """
+    vae = load_checkpoint(folder)
+    if vae.config.latent_mean is None or vae.config.latent_std is None:
+        raise InputError(
+            f"{folder}: config.json has no latent_mean and latent_std, so latents would have no unit scale; "
+            "finish the training run, which measures them (edgevae train --resume RUN), or set them"
+        )
+    return Source(OwnVae(vae), _name(folder), sha256((folder / WEIGHTS).read_bytes()))
+
+
+def _name(folder: Path) -> str:
+    """Return a model's name by its checkpoint: `runs/street/checkpoint` is street, as is `street`."""
+    folder = folder.resolve()
+    return folder.parent.name if folder.name == "checkpoint" else folder.name
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """Return a contiguous copy."""
+    return np.ascontiguousarray(tensor.numpy())

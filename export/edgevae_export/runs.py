@@ -1,0 +1,119 @@
+"""A whole clip through one half of a VAE, in PyTorch, in ONNX Runtime or in the network's own library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+
+from edgevae.frames import lead_in
+from edgevae.runtime.onnxruntime import OnnxRuntimeSession
+from edgevae.spec import GraphSpec, Precision, Role, VaeSpec
+from edgevae_export.exportable import Exportable, graph_spec
+from edgevae_export.precision import Peaks, Pins, halved, watch_peaks
+
+ROLES: tuple[Role, ...] = ("encoder", "decoder")
+
+Run = Callable[[np.ndarray], np.ndarray]
+"""A clip uint8 `[T, H, W, 3]` to its latents float32 `[t, C, h, w]`, or latents to frames; state carried in between."""
+
+
+def torch_runs(
+    exportable: Exportable,
+    *,
+    precision: Precision,
+    chunk_frames: int,
+    pins: Mapping[Role, Pins] | None = None,
+    peaks: Mapping[Role, Peaks] | None = None,
+) -> dict[Role, Run]:
+    """Return PyTorch's encoder and decoder in a precision.
+
+    Args:
+        exportable: The VAE.
+        precision: fp16 is true half arithmetic.
+        chunk_frames: Frames of one call.
+        pins: Layers that are not half where the precision is.
+        peaks: Told of the layers' peaks while they run.
+    """
+    runs: dict[Role, Run] = {}
+    for role in ROLES:
+        module = exportable.graph_module(role, chunk_frames=chunk_frames)
+        if precision == "fp16":
+            module = halved(module, pins[role] if pins else None)
+        if peaks is not None:
+            watch_peaks(module, peaks[role])
+        graph = graph_spec(exportable.spec, role, precision=precision, chunk_frames=chunk_frames)
+        runs[role] = partial(_torch_run, module, graph, exportable.spec)
+    return runs
+
+
+def onnx_runs(models: Sequence[tuple[bytes, GraphSpec]], spec: VaeSpec) -> dict[Role, Run]:
+    """Return the exported encoder and decoder in ONNX Runtime."""
+    return {
+        graph.role: partial(_onnx_run, OnnxRuntimeSession(model, graph), spec)
+        for model, graph in models
+    }
+
+
+def remembered(run: Run) -> Run:
+    """Return a run that computes each array once."""
+    results = dict[int, tuple[np.ndarray, np.ndarray]]()
+
+    def once(data: np.ndarray) -> np.ndarray:
+        if id(data) not in results:
+            # Held with its result, so that no other array gets its id.
+            results[id(data)] = (data, run(data))
+        return results[id(data)][1]
+
+    return once
+
+
+def whole_runs(exportable: Exportable) -> dict[Role, Run]:
+    """Return the network's own library on whole clips."""
+    return {role: partial(exportable.whole_clip, role) for role in ROLES}
+
+
+@torch.inference_mode()
+def _torch_run(
+    module: torch.nn.Module, graph: GraphSpec, spec: VaeSpec, data: np.ndarray
+) -> np.ndarray:
+    sizes = _sizes(graph, spec, data)
+    state = [torch.zeros(s.resolve(sizes), dtype=getattr(torch, s.dtype)) for s in graph.state]
+    parts = []
+    for chunk in _chunks(graph, spec, data):
+        output, *state = module(torch.from_numpy(chunk), *state)
+        parts.append(output.numpy())
+    return _whole(graph, spec, parts)
+
+
+def _onnx_run(session: OnnxRuntimeSession, spec: VaeSpec, data: np.ndarray) -> np.ndarray:
+    sizes = _sizes(session.graph, spec, data)
+    state = session.initial_state(batch=1, height_px=sizes["height"], width_px=sizes["width"])
+    parts = []
+    for chunk in _chunks(session.graph, spec, data):
+        output, state = session.run(chunk, state)
+        parts.append(output)
+    return _whole(session.graph, spec, parts)
+
+
+def _sizes(graph: GraphSpec, spec: VaeSpec, data: np.ndarray) -> dict[str, int]:
+    """Return batch, height and width in pixels of a clip or its latents."""
+    cell, axis = (1, 1) if graph.role == "encoder" else (spec.spatial_factor, 2)
+    height, width = (side * cell for side in data.shape[axis : axis + 2])
+    return {"batch": 1, "height": height, "width": width}
+
+
+def _chunks(graph: GraphSpec, spec: VaeSpec, data: np.ndarray) -> list[np.ndarray]:
+    """Return what goes into the calls of a graph, one after the other."""
+    data = lead_in(data, spec.lead_frames) if graph.role == "encoder" else data
+    step = graph.chunk_length
+    return [np.ascontiguousarray(data[n : n + step]) for n in range(0, len(data), step)]
+
+
+def _whole(graph: GraphSpec, spec: VaeSpec, parts: list[np.ndarray]) -> np.ndarray:
+    """Return the results of all calls, without the filler before a clip."""
+    whole = np.concatenate(parts)
+    # PyTorch may give channels-last memory, which safetensors 0.8 writes as if it were not.
+    return np.ascontiguousarray(whole[spec.lead_frames :] if graph.role == "decoder" else whole)
