@@ -24,9 +24,7 @@ from edgevae.cli.options import (
 )
 
 
-@click.command(
-    epilog="\b\nExample:\n  edgevae encode edgevae-video-s clip.mp4 -o clip.safetensors"
-)
+@click.command(epilog="\b\nExample:\n  edgevae encode edgevae-video-s clip.mp4 -o clip.safetensors")
 @model_argument
 @click.argument("clip", metavar="CLIP", type=click.Path(path_type=Path))
 @output_options("LATENTS")
