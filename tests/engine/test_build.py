@@ -63,7 +63,7 @@ def test_every_graph_becomes_a_static_engine_in_the_arithmetic_of_its_name(rtx, 
         assert plan.layers.half_share > 0.7
     else:
         assert plan.layers.fp16 == 0
-        assert plan.layers.fp32 > 20
+        assert plan.layers.fp32 > 3  # its convolutions
 
 
 @pytest.mark.parametrize("preset", PRESETS)
