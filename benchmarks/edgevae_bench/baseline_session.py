@@ -69,11 +69,18 @@ class TorchSession:
         """Return zeros with the strides that the module leaves: with others it would be compiled once more."""
         spec = self.graph.data
         data = torch.from_numpy(np.zeros(spec.resolve(sizes), spec.dtype)).to(self._device)
-        _, *following = self.module(data, *zeros)
+        following = self._caches(self.module(data, *zeros)[1:])
         return tuple(
             torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device).zero_()
             for t in following
         )
+
+    def _caches(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the module's caches as the next call takes them."""
+        kept = tuple(tensor.clone() for tensor in tensors) if self._copies else tensors
+        # The stride of a batch of one means nothing, but torch.compile guards it, and its own results have another.
+        is_one = self._is_compiled and bool(kept) and kept[0].shape[0] == 1
+        return tuple(map(_with_plain_batch, kept)) if is_one else kept
 
     def is_ready(self, *, batch: int, height_px: int, width_px: int) -> bool:
         """Return True: the module takes every size."""
@@ -101,13 +108,13 @@ class TorchSession:
             # On a device nobody has folded the clips of a batch into one axis.
             tensor = self._take(data) if on_host else data.reshape(-1, *data.shape[-3:])
             result, *following = self._run(tensor, *state.tensors)
-            if self._copies:
-                result, *following = (tensor.clone() for tensor in (result, *following))
+            caches = self._caches(tuple(following))
+            result = result.clone() if self._copies else result
             given = self._give(result) if on_host else result
         if out is not None:
             np.copyto(out, given, casting="no")
             given = out
-        return given, TorchState(tuple(following))
+        return given, TorchState(caches)
 
     def prepared(self, data: np.ndarray, state: SessionState) -> Callable[[], object]:
         """Return what runs the module by itself on one input that is in place, without waiting for it."""
@@ -115,8 +122,7 @@ class TorchSession:
         with torch.inference_mode():  # as `run` has it
             tensor = torch.tensor(data, device=self._device)
             # The caches as the module leaves them: in its memory format, which zeros are not.
-            _, *following = self._run(tensor, *state.tensors)
-            tensors = [t.clone() for t in following] if self._copies else following
+            tensors = self._caches(self._run(tensor, *state.tensors)[1:])
 
         def run() -> object:
             with torch.inference_mode():
@@ -166,3 +172,8 @@ class TorchSession:
         if kept is None or kept.shape != like.shape:
             kept = self._pinned[name] = torch.empty(like.shape, dtype=like.dtype, pin_memory=True)
         return kept
+
+
+def _with_plain_batch(tensor: Tensor) -> Tensor:
+    """Return a view of a batch of one whose first stride is what a dense tensor has."""
+    return tensor.as_strided(tensor.shape, (tensor.numel(), *tensor.stride()[1:]))

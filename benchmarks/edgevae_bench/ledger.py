@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -93,7 +93,7 @@ class Ledger:
             schema=SCHEMA,
             schema_version=SCHEMA_VERSION,
             created_utc=self.created_utc,
-            command=tuple(Path(w).name if Path(w).is_absolute() else w for w in sys.argv),
+            command=_command(sys.argv),
             is_complete=is_complete,
             samples_file=None if self.output is None else document.samples_path(self.output).name,
             environment=self.environment,
@@ -176,6 +176,13 @@ class Ledger:
                 self.rows[key.subject, work.case], work, latency, ceiling
             ),
         )
+
+
+def _command(words: Sequence[str]) -> tuple[str, ...]:
+    """Return a command line without folders of this machine, by the command's own name however it was started."""
+    program = Path(words[0]).name
+    arguments = (Path(word).name if Path(word).is_absolute() else word for word in words[1:])
+    return ("edgevae" if program in ("-c", "__main__.py") else program, *arguments)
 
 
 def resume(ledger: Ledger) -> Ledger:

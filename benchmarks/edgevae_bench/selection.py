@@ -79,7 +79,8 @@ def select(plan: Plan) -> Selection:
     """Return the subjects of a plan.
 
     Raises:
-        InputError: an unknown name, a precision that a backend has not, or PyTorch without a checkpoint.
+        InputError: an unknown name, a precision that a backend has not, PyTorch without a checkpoint, or no backend of
+            edgevae's own.
         UnavailableError: the device or, for `auto`, every backend is not here.
     """
     bundle = Bundle.open(plan.bundle)
@@ -111,6 +112,10 @@ def _require_known(plan: Plan) -> None:
             raise InputError(
                 f"--backend {name}: needs the checkpoint that MODEL was exported from; give --against"
             )
+    if not any(n in ("auto", "all") or BACKENDS[n].kind == "runtime" for n in plan.backends):
+        raise InputError(
+            f"--backend {', '.join(plan.backends)}: none of edgevae's own, to which the others are compared; add auto"
+        )
     for precision in plan.precisions:
         if precision not in get_args(Arithmetic):
             known = ", ".join(get_args(Arithmetic))

@@ -68,6 +68,13 @@ def test_a_run_that_was_broken_off_while_a_sample_was_written_takes_that_turn_ag
     assert len(samples.read(path)) == len(found.samples)
 
 
+@pytest.mark.parametrize("program", ["/opt/env/bin/edgevae", "-c", "/opt/edgevae/__main__.py"])
+def test_the_command_line_names_the_command_and_no_folder(tmp_path, monkeypatch, program):
+    monkeypatch.setattr(sys, "argv", [program, "benchmark", "/home/me/mine", "-o", "out/a.json"])
+    command = begun(tmp_path).result(is_complete=False).command
+    assert command == ("edgevae", "benchmark", "mine", "-o", "out/a.json")
+
+
 def test_samples_that_are_gone_are_an_error_where_there_were_turns(tmp_path):
     with_turns(begun(tmp_path)).save()
     document.samples_path(tmp_path / "result.json").unlink()

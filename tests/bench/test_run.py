@@ -241,7 +241,7 @@ def test_a_backend_that_is_not_here_is_an_error_where_it_was_named_and_a_row_whe
     if importlib.util.find_spec("openvino") is not None:
         pytest.skip("openvino is installed")
     with pytest.raises(UnavailableError, match=r"openvino_fp32: openvino: cannot be imported"):
-        run(replace(plan, backends=("openvino",)))
+        run(replace(plan, backends=("auto", "openvino")))
     found = run(replace(plan, backends=("all",), rounds=1)).result
     status = {row.subject.name: row.status for row in found.subjects}
     assert status == {OURS: "measured", "openvino_fp32": "missing", "openvino_bf16": "missing"}
@@ -255,7 +255,11 @@ def test_a_backend_that_is_not_here_is_an_error_where_it_was_named_and_a_row_whe
         ({"precisions": ("int4",)}, r"--precision: got 'int4', expected one of fp32, fp16, bf16"),
         ({"backends": ("pytorch_eager",)}, r"needs the checkpoint .* give --against"),
         ({"backends": ("tensorrt",), "device": "cpu"}, r"needs an NVIDIA GPU"),
-        ({"backends": ("openvino",), "precisions": ("fp16",)}, r"computes in fp32, bf16, not in"),
+        ({"backends": ("openvino",)}, r"--backend openvino: none of edgevae's own .* add auto"),
+        (
+            {"backends": ("auto", "openvino"), "precisions": ("fp16",)},
+            r"computes in fp32, bf16, not in",
+        ),
         ({"threads": 5000}, r"threads: got 5000, expected at most"),
     ],
 )
