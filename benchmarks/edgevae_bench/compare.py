@@ -8,8 +8,8 @@ verdict    different where the interval lies wholly beyond `FLOOR` on one side o
 all rows (Bonferroni), so that of many equal rows none is called different by chance. Of n rounds before and m after,
 all of one may lie above all of the other by chance, 2 times in (n + m over n): rows whose rounds are so few that this
 is more than their share of the doubt are not called different, however far apart they are.
-control    PyTorch and peers, which a change of ours cannot have made slower. Where they moved too, a row must differ
-from them as well: a machine that is slower today is no regression.
+control    PyTorch and peers, which a change of ours cannot have made slower; of one of these all other subjects. Where
+they moved too, a row must differ from them as well: a machine that is slower today is no regression.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Change:
     high_ratio: float
     """Upper end."""
     control_ratio: float | None
-    """Geometric mean of the controls' ratios for the same work; None without controls, or for a control."""
+    """Geometric mean of the controls' ratios for the same work; None without controls."""
     verdict: Verdict
     """What may be said."""
 
@@ -128,10 +128,11 @@ def _change(
     others = [
         np.log(one.ratio)
         for other, one in seen.items()
-        if other.subject in controls
+        if other.subject != key.subject
+        and (other.subject in controls or key.subject in controls)
         and (other.case, other.boundary, other.operation) == (key.case, key.boundary, key.operation)
     ]
-    control = float(np.exp(np.mean(others))) if others and key.subject not in controls else None
+    control = float(np.exp(np.mean(others))) if others else None
     verdict: Verdict = "same"
     if mine.is_beyond(1.0):
         verdict = "slower" if mine.ratio > 1 else "faster"

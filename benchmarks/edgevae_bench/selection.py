@@ -114,7 +114,7 @@ def _require_known(plan: Plan) -> None:
             )
     if not any(n in ("auto", "all") or BACKENDS[n].kind == "runtime" for n in plan.backends):
         raise InputError(
-            f"--backend {', '.join(plan.backends)}: none of edgevae's own, to which the others are compared; add auto"
+            f"--backend {', '.join(plan.backends)}: none of edgevae's own backends is among them; add auto"
         )
     for precision in plan.precisions:
         if precision not in get_args(Arithmetic):

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 from torch._dynamo.utils import counters  # noqa: E402
 from torch.nn.modules.module import register_module_forward_pre_hook  # noqa: E402
 
+from edgevae.errors import UnavailableError  # noqa: E402
 from edgevae_bench.baseline import VARIANTS, open_torch_codec  # noqa: E402  # after the check that PyTorch is here
 from edgevae_bench.baseline_session import COMPILE  # noqa: E402
 
@@ -81,3 +82,11 @@ def test_a_state_may_be_used_again(tiny_checkpoint, frames):
     _, state = codec.encode_chunk(frames[:4], codec.stream(height=42, width=60))
     first, second = (codec.encode_chunk(frames[4:8], state)[0] for _ in range(2))
     assert np.array_equal(first, second)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="PyTorch sees a GPU here")
+def test_a_pytorch_that_sees_no_gpu_says_so(tiny_checkpoint):
+    with pytest.raises(UnavailableError, match="sees no GPU; install a build of PyTorch for CUDA"):
+        open_torch_codec(
+            tiny_checkpoint, variant="eager", chunk_frames=4, threads=1, device="cuda:0"
+        )

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from edgevae.errors import EdgeVaeError, IncompatibleError, InputError, UnavailableError
+from edgevae.errors import IncompatibleError, InputError, UnavailableError
 from edgevae_bench import document, samples
-from edgevae_bench.clip import Clip
-from edgevae_bench.job import Job, timed_chunks
 from edgevae_bench.plan import Plan
-from edgevae_bench.process import SubjectProcess
 from edgevae_bench.process_memory import STATUS
 from edgevae_bench.result import Gates
 from edgevae_bench.run import run
 from edgevae_bench.selection import BACKENDS, select
 from edgevae_bench.subjects import REFERENCE
-from edgevae_bench.work import Case
 
 ROOT = Path(__file__).parents[2]
-OURS, LAST = "onnxruntime_fp32", "pytorch_channels_last_fp32"
+OURS = "onnxruntime_fp32"
 MIB = 1 << 20
 
 
@@ -60,6 +51,7 @@ def full(video, tmp_path_factory):
         threads=1,
         sizes_px=((40, 56),),
         batches=(1, 2),
+        backends=("pytorch_eager", "auto"),
         rounds=2,
         max_warm_up_turns=1,
         output=output,
@@ -70,13 +62,13 @@ def full(video, tmp_path_factory):
 def test_every_subject_is_measured_at_every_boundary(full):
     result = full[0].result
     assert result.is_complete
-    assert [row.subject.name for row in result.subjects] == [REFERENCE, LAST, OURS] * 2
+    assert [row.subject.name for row in result.subjects] == [REFERENCE, OURS] * 2
     rows = {
         (r.work.batch_clips, r.subject, r.work.boundary, r.work.operation): r
         for r in result.latency
     }
     operations = ("encode", "decode", "round_trip")
-    for name in (REFERENCE, LAST, OURS):
+    for name in (REFERENCE, OURS):
         for operation in operations:
             for boundary, n in (("graph", 4), ("call", 4), ("stream", 4), ("file", 2)):
                 assert rows[1, name, boundary, operation].latency.n == n
@@ -106,9 +98,7 @@ def test_reconstructions_are_compared_with_the_source_and_with_pytorch(full):
     rows = {(r.subject, r.against): r for r in full[0].result.quality if r.case.batch_clips == 1}
     assert set(rows) == {
         (REFERENCE, "source"),
-        (LAST, "source"),
         (OURS, "source"),
-        (LAST, REFERENCE),
         (OURS, REFERENCE),
     }
     assert rows[OURS, REFERENCE].quality.max_levels <= 1
@@ -187,54 +177,6 @@ def test_planted_slowness_is_in_the_samples(plan):
     assert ratio > 3
 
 
-@pytest.fixture
-def job(plan, tmp_path):
-    subject = select(plan).subjects[0]
-    return Job(
-        subject=subject,
-        case=Case(height_px=40, width_px=56, batch_clips=1),
-        clip=Clip(path=str(plan.video), max_frames=None, size_px=(40, 56)),
-        frames_per_s=25.0,
-        chunks=2,
-        boundaries=("call",),
-        folder=str(tmp_path),
-    )
-
-
-def test_a_process_that_is_killed_says_how_it_ended(job):
-    with SubjectProcess(job) as process:
-        process.ask("warm_up", max_turns=1)
-        os.kill(process._process.pid, signal.SIGKILL)
-        with pytest.raises(EdgeVaeError, match=r"onnxruntime_fp32: its process ended with SIGKILL"):
-            process.ask("turn", boundary="call")
-
-
-def test_a_process_that_does_not_answer_is_ended(job, monkeypatch):
-    monkeypatch.setattr("edgevae_bench.process.ANSWER_S", 0.0)
-    with (
-        SubjectProcess(job) as process,
-        pytest.raises(EdgeVaeError, match=r"no answer within 0 s"),
-    ):
-        process.ask("warm_up", max_turns=10_000)
-
-
-def test_an_error_of_the_subject_keeps_its_kind_and_reason(job):
-    gone = replace(job, subject=replace(job.subject, path="/nowhere"))
-    with pytest.raises(InputError, match=r"onnxruntime_fp32: /nowhere: no such path"):
-        SubjectProcess(gone)
-
-
-def test_a_clip_of_one_chunk_begins_again_and_clips_of_a_batch_begin_later(job):
-    four = replace(job, clip=replace(job.clip, max_frames=4))
-    first, second = timed_chunks(four)
-    assert np.array_equal(first, second)
-    one, two = timed_chunks(job)
-    pair = timed_chunks(replace(job, case=replace(job.case, batch_clips=2)))
-    assert pair[0].shape == (2, 4, 40, 56, 3)
-    assert np.array_equal(pair[0], np.stack([one, two]))
-    assert np.array_equal(pair[1], np.stack([two, one]))
-
-
 def test_a_backend_that_is_not_here_is_an_error_where_it_was_named_and_a_row_where_not(
     plan, monkeypatch
 ):
@@ -293,54 +235,22 @@ def test_the_rounds_are_enough_for_the_percentile(plan):
     assert replace(asked, percentile=99, rounds=3).rounds_of(8) == 3
 
 
+def test_a_checkpoint_is_measured_in_both_memory_formats_unless_one_is_named(plan, tiny_checkpoint):
+    beside = replace(plan, checkpoint=tiny_checkpoint)
+    names = [s.name for s in select(beside).subjects]
+    assert names == [REFERENCE, "pytorch_channels_last_fp32", OURS]
+    named = replace(beside, backends=("auto", "pytorch_compile"))
+    assert [s.name for s in select(named).subjects] == [REFERENCE, "pytorch_compile_fp32", OURS]
+
+
+def test_only_the_usual_precision_of_a_backend_is_asked_for_by_its_name(plan):
+    both = replace(plan, backends=("auto", "openvino"))
+    assert select(both).named == {OURS, "openvino_fp32"}
+    asked = select(replace(both, precisions=("fp32", "bf16"))).named
+    assert asked == {OURS, "openvino_fp32", "openvino_bf16"}
+
+
 def test_every_backend_of_a_gpu_can_be_selected_by_name():
     assert {name for name, b in BACKENDS.items() if "cuda" in b.precisions} == set(BACKENDS) - {
         "openvino"
     }
-
-
-@pytest.mark.slow
-def test_the_gpus_side_runs_on_the_simulated_device(tmp_path, tiny_bundle, tiny_checkpoint):
-    """Events, device arrays and bare engines; times of a simulation mean nothing."""
-    spec = importlib.util.spec_from_file_location(
-        "running", ROOT / "tests" / "simulator" / "running.py"
-    )
-    running = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(running)
-    if running.why_not() or importlib.util.find_spec("cuda") is None:
-        pytest.skip(running.why_not() or "cuda-bindings is not installed")
-    driver = running.compile_driver(tmp_path / "driver")
-    output = tmp_path / "result.json"
-    main = "from edgevae.cli import main; main()"
-    command = [sys.executable, "-c", main, "benchmark", tiny_bundle, "--against", tiny_checkpoint]
-    command += ["--size", "64x48", "--rounds", "2", "-o", output, "--device", "cuda"]
-    command += ["--frames", "8"]
-    command += ["--backend", "tensorrt", "--backend", "tensorrt_no_graph", "--threads", "1"]
-    environment = running.environment(driver, DEVICE=1, MEMORY_MIB=1024, DELAY_US=20)
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment | {"EDGEVAE_CACHE_DIR": str(tmp_path / "cache")},
-    )
-    assert done.returncode == 0, done.stderr
-    found = document.read_json(output)
-    rows = {row.subject.name: row for row in found.subjects}
-    assert rows[REFERENCE].status == "missing"
-    assert "sees no GPU" in rows[REFERENCE].reason
-    for name in ("tensorrt_fp16", "tensorrt_no_graph_fp16"):
-        row = rows[name]
-        assert row.status == "measured"
-        assert row.unmeasured.keys() <= {"energy"}
-        assert row.cost.device_peak_bytes > 0
-        assert row.cost.build_ms is not None
-        assert all(graph.plan_sha256 for graph in row.artefact.graphs)
-        places = {(r.work.boundary, r.work.arrays) for r in found.latency if r.subject == name}
-        assert places == {
-            ("graph", "device"),
-            ("call", "device"),
-            ("call", "host"),
-            ("stream", "device"),
-            ("file", "file"),
-        }

@@ -78,6 +78,15 @@ def element(browser: Any, selector: str) -> Any:
     return browser.find_element("css selector", selector)
 
 
+def scroll_to(browser: Any, seen: Any) -> None:
+    """Bring an element to the middle, and wait for the scroll event, which comes with a later frame."""
+    browser.execute_async_script(
+        "arguments[0].scrollIntoView({block: 'center'});"
+        "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[1], 50)))",
+        seen,
+    )
+
+
 def colours(browser: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the colours at a quarter and at three quarters of the picture's width, off the slider's own marks."""
     with Image.open(io.BytesIO(element(browser, ".stage").screenshot_as_png)) as image:
@@ -151,7 +160,7 @@ def test_the_slider_moves_the_border_between_source_and_reconstruction(visit, pa
 def test_the_slider_follows_a_pointer(visit, page):
     browser = visit(page, PHONE)
     slider = element(browser, ".stage input")
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", slider)
+    scroll_to(browser, slider)
     box = browser.execute_script("return arguments[0].getBoundingClientRect().toJSON()", slider)
     x, y = box["x"] + box["width"] * 0.1, box["y"] + box["height"] / 2
     for kind in ("mousePressed", "mouseReleased"):
@@ -179,13 +188,15 @@ def test_views_and_frames_can_be_chosen(visit, page):
 def test_a_mark_tells_its_figures_where_a_finger_taps(visit, page):
     browser = visit(page, PHONE)
     band = element(browser, ".chart .band")
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", band)
+    scroll_to(browser, band)
     tip = element(browser, ".tip")
     assert not tip.is_displayed()
     where = "const r = arguments[0].getBoundingClientRect(); const at = {clientX: r.x + 9, clientY: r.y + 9};"
     event = "new PointerEvent('pointerdown', {...at, bubbles: true})"
     browser.execute_script(f"{where} arguments[0].dispatchEvent({event})", band)
-    assert tip.text.startswith("pytorch_eager_fp32: median ")
+    assert eventually(lambda: tip.text.startswith("pytorch_eager_fp32: median ")), tip.text
+    browser.execute_script("scrollBy(0, 40)")
+    assert eventually(lambda: not tip.is_displayed())
 
 
 def test_what_is_planted_into_the_page_neither_runs_nor_loads(visit, page, tmp_path: Path):
