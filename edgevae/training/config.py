@@ -145,8 +145,8 @@ class TrainConfig:
         since = step + 1 - self.adversarial_start
         return self.adversarial_weight * min(1.0, since / max(1, self.adversarial_warmup_steps))
 
-    def is_judged_by_psnr_at(self, step: int) -> bool:
-        """Return whether the best PSNR tells the best weights: not with a judge that gives PSNR away for looks."""
+    def is_judged_by_loss_at(self, step: int) -> bool:
+        """Return whether validation loss tells the best weights: not with a judge that gives it away for looks."""
         return not self.perceptual_weight and not (
             self.adversarial and step > self.adversarial_start
         )

@@ -58,7 +58,7 @@ class Keeper(Callback):
     ) -> None:
         self.folder, self.metrics = folder, metrics
         self.throughput, self.processes = throughput, processes
-        self.best_psnr_db = state.best_psnr_db if state else float("-inf")
+        self.best_val_loss = state.best_val_loss if state else math.inf
         self.stale_validations = state.stale_validations if state else 0
         self.since_line = list(state.since_line) if state else []
         self.unread: list[Tensor] = []
@@ -87,17 +87,10 @@ class Keeper(Callback):
         training = training_of(module)
         if self.unread:  # a stop brings a validation that was not due
             self._read(training.step)
-        psnr = training.validated_psnr_db()
-        self.last_psnr_db, worst = float(psnr.mean()), float(psnr.min())
-        row = self.metrics.add_validation(training.step, self.last_psnr_db, worst_psnr_db=worst)
-        _log(trainer, row)
-        tqdm.write(
-            f"step {training.step}: val PSNR {self.last_psnr_db:.3f} dB (worst {worst:.2f})",
-            file=sys.stderr,
-        )
-        better = self.last_psnr_db > self.best_psnr_db
-        if better or not training.train_config.is_judged_by_psnr_at(training.step):
-            self.best_psnr_db = max(self.best_psnr_db, self.last_psnr_db)
+        loss = self._write_validation(trainer, training)
+        better = loss < self.best_val_loss
+        if better or not training.train_config.is_judged_by_loss_at(training.step):
+            self.best_val_loss = min(self.best_val_loss, loss)
             self.stale_validations = 0
             if self.processes.first:
                 save_checkpoint(training.average, self.folder.checkpoint)
@@ -105,6 +98,18 @@ class Keeper(Callback):
             self.stale_validations += 1
         if not trainer.sanity_checking:  # before the first step there is no optimiser state
             self._save(training)
+
+    def _write_validation(self, trainer: Trainer, training: VaeTraining) -> float:
+        """Log a validation; return its loss: what the run minimises, so that what it trades PSNR for counts too."""
+        psnr, losses = training.validation_figures()
+        self.last_psnr_db, worst, loss = float(psnr.mean()), float(psnr.min()), float(losses.mean())
+        row = self.metrics.add_validation(
+            training.step, self.last_psnr_db, worst_psnr_db=worst, loss=loss
+        )
+        _log(trainer, row)
+        said = f"val PSNR {self.last_psnr_db:.3f} dB (worst {worst:.2f}), loss {loss:.4f}"
+        tqdm.write(f"step {training.step}: {said}", file=sys.stderr)
+        return loss
 
     def _read(self, step: int) -> None:
         """Fetch the figures of the last steps from the device, which the host waits for only here.
@@ -140,7 +145,7 @@ class Keeper(Callback):
             step=training.step,
             module=training.state_dict(),
             optimizer=optimizer.state_dict(),
-            best_psnr_db=self.best_psnr_db,
+            best_val_loss=self.best_val_loss,
             stale_validations=self.stale_validations,
             since_line=self.since_line,
             processes=self.processes.world,

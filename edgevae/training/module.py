@@ -56,7 +56,7 @@ class VaeTraining(lightning.LightningModule):
         self._optimizer_state = state.optimizer if state else None
         if state:
             self.load_state_dict(state.module)
-        self.val_psnr_db: list[Tensor] = []
+        self.validated: list[Tensor] = []
 
     @property
     def step(self) -> int:
@@ -131,19 +131,23 @@ class VaeTraining(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
-        self.val_psnr_db = []
+        self.validated = []
 
     def validation_step(self, batch: Tensor, _index: int) -> Tensor:
-        """Return the PSNR `[B]` of the averaged network, from the posterior's mean, on uint8 clips."""
+        """Return PSNR and loss `[B, 2]` of the averaged network, from the posterior's mean, on uint8 clips."""
         clips = to_unit_range(batch)
-        psnr = psnr_db(reconstruct(self.average, clips), clips)
-        self.val_psnr_db.append(psnr.cpu())
-        return psnr
+        made = reconstruct(self.average, clips)
+        pairs = zip(made, clips, strict=True)
+        losses = [reconstruction_loss(a[None], b[None], self.train_config) for a, b in pairs]
+        figures = torch.stack([psnr_db(made, clips), torch.stack(losses)], 1)
+        self.validated.append(figures.cpu())
+        return figures
 
-    def validated_psnr_db(self) -> Tensor:
-        """Return the PSNR of all validation clips, in their order, whichever process had them."""
-        everyone = self.processes.gather(torch.cat(self.val_psnr_db))  # [world, share]
-        return everyone.T.flatten()[: self.train_config.val_clips]
+    def validation_figures(self) -> tuple[Tensor, Tensor]:
+        """Return PSNR and loss of all validation clips, in their order, whichever process had them."""
+        everyone = self.processes.gather(torch.cat(self.validated))  # [world, share, 2]
+        figures = everyone.transpose(0, 1).flatten(0, 1)[: self.train_config.val_clips]
+        return figures[:, 0], figures[:, 1]
 
     def _set_learning_rate(self, step: int) -> None:
         optimizer = self.optimizers()

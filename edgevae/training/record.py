@@ -30,6 +30,7 @@ COLUMNS = (
     "gpu_busy_share",
     "val_psnr_db",
     "val_worst_psnr_db",
+    "val_loss",
     *FIGURES[2:],
 )
 
@@ -71,12 +72,11 @@ class Metrics:
         return self._append(row | speed)
 
     def add_validation(
-        self, step: int, psnr_db: float, *, worst_psnr_db: float
+        self, step: int, psnr_db: float, *, worst_psnr_db: float, loss: float
     ) -> dict[str, float]:
         """Take the result of a validation; return the line that was written."""
-        return self._append(
-            {"step": step, "val_psnr_db": psnr_db, "val_worst_psnr_db": worst_psnr_db}
-        )
+        row = {"val_psnr_db": psnr_db, "val_worst_psnr_db": worst_psnr_db, "val_loss": loss}
+        return self._append({"step": step} | row)
 
     def _append(self, row: dict[str, float]) -> dict[str, float]:
         if self.path is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle  # noqa: TID251 # for its error, which torch.load raises
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,8 @@ from edgevae.errors import IncompatibleError, InputError, IntegrityError
 from edgevae.files import atomic_file
 
 STATE = "state.ckpt"
-_VERSION = 3
-"""2 added `since_line` and `processes`, 3 the discriminator; earlier states are read too."""
+_VERSION = 4
+"""2 added `since_line` and `processes`, 3 the discriminator; 4 keeps by loss, not PSNR; earlier states are read too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,8 @@ class TrainState:
     """Weights and averaged weights."""
     optimizer: dict[str, Any]  # Any: PyTorch's own nested structure
     """AdamW's state."""
-    best_psnr_db: float
-    """Best validation so far."""
+    best_val_loss: float
+    """Lowest validation loss so far."""
     stale_validations: int
     """Validations since then."""
     since_line: list[tuple[float, ...]] = field(default_factory=list)
@@ -66,4 +67,7 @@ def load_state(run: Path) -> TrainState:
         raise IncompatibleError(
             f"{path}: state version {version}, expected {_VERSION}; start the run again"
         )
+    if version in (1, 2, 3):
+        data["best_val_loss"] = math.inf
+        del data["best_psnr_db"]
     return TrainState(**data)

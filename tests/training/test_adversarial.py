@@ -98,14 +98,14 @@ def test_the_log_has_the_adversary_from_its_start_and_the_run_is_the_same_before
     assert load_state(tmp_path / "without").discriminator_optimizer is None
 
 
-def test_from_its_start_the_last_weights_are_kept_because_psnr_does_not_tell(config, tmp_path):
+def test_from_its_start_the_last_weights_are_kept_because_the_loss_does_not_tell(config, tmp_path):
     worse = replace(config, learning_rate=0.3, principal_patches=900)
     for adversarial in (True, False):
         run = tmp_path / str(adversarial)
         fit.start(replace(worse, adversarial=adversarial), "moving-digits", run=run)
         kept = load_file(run / "checkpoint" / "model.safetensors")
         state = load_state(run)
-        assert state.best_psnr_db > float(last_validation(run)), "it did not get worse"
+        assert state.best_val_loss < float(last_validation(run)), "it did not get worse"
         last = [torch.equal(state.module[f"average.{name}"], t) for name, t in kept.items()]
         assert all(last) is adversarial
         assert state.stale_validations == (0 if adversarial else 3)
@@ -113,7 +113,7 @@ def test_from_its_start_the_last_weights_are_kept_because_psnr_does_not_tell(con
 
 def last_validation(run):
     with (run / "metrics.csv").open() as file:
-        return [row["val_psnr_db"] for row in csv.DictReader(file) if row["val_psnr_db"]][-1]
+        return [row["val_loss"] for row in csv.DictReader(file) if row["val_loss"]][-1]
 
 
 def adversary_for(config):
@@ -181,8 +181,8 @@ def test_the_last_layer_is_one_that_every_pixel_comes_through():
 def test_the_adversary_comes_gradually(config):
     weights = [config.adversarial_weight_at(step) for step in (2, 3, 4, 5)]
     assert weights == [0.25, 0.5, 0.5, 0.5]
-    assert [config.is_judged_by_psnr_at(step) for step in (0, 2, 3)] == [True, True, False]
-    assert replace(config, adversarial=False).is_judged_by_psnr_at(99)
+    assert [config.is_judged_by_loss_at(step) for step in (0, 2, 3)] == [True, True, False]
+    assert replace(config, adversarial=False).is_judged_by_loss_at(99)
 
 
 def test_judged_frames_depend_on_the_seed_and_the_clip_only(config):

@@ -82,7 +82,7 @@ def test_every_validation_clip_counts_once(clips, world):
         for r in range(world)
     ]
     assert len({len(part) for part in parts}) == 1
-    # What `VaeTraining.validated_psnr_db` does with the parts.
+    # What `VaeTraining.validation_figures` does with the parts.
     assert torch.stack(parts).T.flatten()[:clips].tolist() == validation.tolist()
 
 

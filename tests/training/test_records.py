@@ -70,7 +70,8 @@ def test_a_run_that_was_begun_before_digests_and_speed_were_noted_continues(
     data = json.loads((run / "data.json").read_text())
     (run / "data.json").write_text(json.dumps({k: data[k] for k in ("data", "val", "files")}))
     new = ("since_line", "processes", "discriminator_optimizer")
-    old = {k: v for k, v in vars(load_state(run)).items() if k not in new}
+    old = {k: v for k, v in vars(load_state(run)).items() if k not in new} | {"best_psnr_db": 9.0}
+    del old["best_val_loss"]
     torch.save({"version": 1, **old}, run / "state.ckpt")
     (run / "metrics.csv").write_text(
         "step,loss,psnr_db,learning_rate,val_psnr_db,val_worst_psnr_db\n0,,,,12.5,11.5\n"
@@ -84,7 +85,7 @@ def test_a_run_that_was_begun_before_digests_and_speed_were_noted_continues(
 
 def test_lines_beyond_the_state_and_lines_cut_short_are_dropped(tmp_path):
     file = tmp_path / "metrics.csv"
-    Metrics(file).add_validation(0, 10.0, worst_psnr_db=9.0)
+    Metrics(file).add_validation(0, 10.0, worst_psnr_db=9.0, loss=1.0)
     speed = {"frames_per_s": 100.0, "data_wait_share": 0.25}
     for step in (25, 50):
         Metrics(file, first_step=step).add_steps(
@@ -94,8 +95,8 @@ def test_lines_beyond_the_state_and_lines_cut_short_are_dropped(tmp_path):
     Metrics(file, first_step=30)
     assert file.read_text().splitlines() == [
         ",".join(COLUMNS),
-        "0,,,,,,,10,9,,,,,",
-        "25,1.5,21,0.1,100,0.25,,,,,,,,",
+        "0,,,,,,,10,9,1,,,,,",
+        "25,1.5,21,0.1,100,0.25,,,,,,,,,",
     ]
 
 

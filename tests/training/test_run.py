@@ -295,7 +295,7 @@ def test_a_folder_that_is_no_run_and_a_damaged_state_are_refused(straight, tiny_
     with pytest.raises(IntegrityError, match=r"state\.ckpt: damaged"):
         load_state(tmp_path)
     torch.save({"version": 99}, tmp_path / "state.ckpt")
-    with pytest.raises(IncompatibleError, match="state version 99, expected 3"):
+    with pytest.raises(IncompatibleError, match="state version 99, expected 4"):
         load_state(tmp_path)
 
 

@@ -102,7 +102,7 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_clips(straight, conf
     fit.start(config, "moving-digits", run=alone)
     two = straight(2)
     assert load_state(two).processes == 2
-    for name in ("loss", "psnr_db", "val_psnr_db", "val_worst_psnr_db"):
+    for name in ("loss", "psnr_db", "val_psnr_db", "val_worst_psnr_db", "val_loss"):
         ours, theirs = column(alone, name), column(two, name)
         assert ours.keys() == theirs.keys()
         # The log has six digits.
