@@ -80,6 +80,11 @@ def _kernels(job: CeilingJob) -> Iterator[tuple[float, str]]:
     """Yield GFLOP/s and the name of each kernel."""
     if job.device == "cpu" and job.precision == "fp32":
         yield _numpy_product(), f"numpy {np.__version__}, matrix product {MATRIX}"
+        with contextlib.suppress(ImportError):
+            from edgevae_bench.onnxruntime_ceilings import convolutions
+
+            name, flop, run = convolutions(threads=job.threads)
+            yield flop / _best_s(run) / 1e9, name
     try:
         from edgevae_bench.baseline_ceilings import torch_kernels
     except ImportError:

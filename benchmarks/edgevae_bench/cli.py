@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +16,7 @@ from edgevae_bench.options import SWEEP, require_place, size_of
 from edgevae_bench.page.options import report_options
 
 if TYPE_CHECKING:
-    from edgevae_bench.plan import Found, Plan, Progress
+    from edgevae_bench.plan import Found, Plan
 
 DEMO_CLIP = Path(edgevae.__file__).parent / "clips" / "flower.mp4"
 """The clip that the package ships."""
@@ -113,11 +113,12 @@ def command(
     require_place(markdown, "--markdown", suffix=".md")
     require_place(csv, "--csv", suffix=".csv")
     sizes = tuple(map(size_of, options.pop("sizes")))
+    from edgevae_bench.progress import shown_on
     from edgevae_bench.run import run
     from edgevae_bench.verdicts import require_passed
 
     plan = _plan(resolve_model(model), video, against, output=output, sizes=sizes, **options)
-    with _progress() as progress:
+    with shown_on(sys.stderr) as progress:
         found = run(plan, progress=progress)
     _write_reports(found, html=report, markdown=markdown, csv=csv)
     _report(found, picture=picture, as_json=as_json)
@@ -199,21 +200,3 @@ def _report(found: Found, *, picture: Path | None, as_json: bool) -> None:
     if not as_json:
         click.echo(report.to_text(found.result) + "\n")
     click.echo(document.to_line(found.result))
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    """Yield a function that moves a bar on stderr, with an estimate of the time that is left."""
-    from tqdm import tqdm
-
-    with tqdm(dynamic_ncols=True, leave=False, disable=None, unit="turn") as bar:
-        first: list[int] = []
-
-        def move(what: str, done: int, of: int) -> None:
-            first.append(done)
-            bar.set_description_str(what, refresh=False)
-            # Turns of an earlier run that is gone on with tell nothing of this one's speed.
-            bar.initial, bar.total, bar.n = first[0], of, done
-            bar.refresh()
-
-        yield move

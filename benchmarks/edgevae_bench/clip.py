@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from edgevae.errors import InputError
+from edgevae.files import sha256_of_file
 from edgevae.frames import Frames, chunks
 
 MAX_SIDE_PX = 8192
 """The largest height or width to resize to; a frame of 8192x8192 takes 200 MB."""
-
-_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +80,7 @@ def facts(clip: Clip) -> ClipFacts:
         info = video.info
     return ClipFacts(
         name=Path(clip.path).name,
-        sha256=_digest(Path(clip.path)),
+        sha256=sha256_of_file(Path(clip.path)),
         source_height_px=info.height_px,
         source_width_px=info.width_px,
         frames_per_s=float(info.rate) if info.rate else None,
@@ -112,12 +110,3 @@ def _resize(frames: Frames, size_px: tuple[int, int]) -> Frames:
         Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC) for frame in frames
     ]
     return np.stack([np.asarray(picture) for picture in pictures])
-
-
-def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file of any size."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

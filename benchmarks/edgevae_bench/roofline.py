@@ -5,7 +5,7 @@
 
 Least bytes are data, state and weights, once each; what lies between the layers is not in them, so the share of a
 network that spills its activations to memory is below what memory would allow. A share above 1 means that a convolution
-was done with fewer operations than counted (Winograd), or that the kernels of the ceiling are not the best ones here.
+was done with fewer operations than counted (Winograd), or that no kernel of the ceiling is as good as this backend's.
 """
 
 from __future__ import annotations
