@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,10 @@ class Reconstruction:
     def files(self, kind: str) -> list[Path]:
         """Return the files of `frames` or `latents`, in order."""
         return [self.folder / f"{kind}-{number}.npy" for number in range(1, self.chunks + 1)]
+
+    def frames(self) -> Iterator[Frames]:
+        """Yield the frames of each chunk `[n, H, W, 3]`, in order."""
+        return map(np.load, self.files("frames"))
 
     def remove(self) -> None:
         """Remove the files."""
@@ -115,10 +119,11 @@ def score(
         _row(subject, name, tally, made, case, spec, None if name == SOURCE else apart)
         for name, tally in tallies.items()
     )
-    against = {} if reference is None else {reference[0]: reference[1].files("frames")}
-    return Scored(
-        rows=tuple(_with_vmaf(row, made, against) for row in rows), shown=shown, notes=tuple(notes)
-    )
+    against: dict[str, Iterable[Frames]] = {SOURCE: parts(clip, chunk_frames=chunk_frames)}
+    if reference is not None:
+        against[reference[0]] = reference[1].frames()
+    scored = (_with_vmaf(row, against[row.against], made) for row in rows)
+    return Scored(rows=tuple(scored), shown=shown, notes=tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -161,16 +166,12 @@ def _row(
     )
 
 
-def _with_vmaf(
-    row: QualityRow, made: Reconstruction, references: Mapping[str, list[Path]]
-) -> QualityRow:
-    """Return a row with its VMAF against a reference subject; against the source the frames are not on the disk."""
-    why = perceptual.why_no_vmaf()
-    if why is None and row.against not in references:
-        why = "measured against a reference subject only"
+def _with_vmaf(row: QualityRow, reference: Iterable[Frames], made: Reconstruction) -> QualityRow:
+    """Return a row with its VMAF, or with the reason why there is none."""
+    _, why = perceptual.ffmpeg_with_vmaf()
     if why is not None:
         return dataclasses.replace(row, unavailable=row.unavailable | {"vmaf": why})
-    value = perceptual.vmaf(references[row.against], made.files("frames"), folder=made.folder)
+    value = perceptual.vmaf(reference, made.frames(), folder=made.folder)
     return dataclasses.replace(row, vmaf=value)
 
 
