@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from edgevae.nn.config import VaeConfig
+from edgevae.training import fit
 from edgevae.training.config import TrainConfig
 
 
@@ -91,3 +92,18 @@ def tiny_run():
         principal_patches=900,
         cache_mib=16,
     )
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A function that trains a configuration on moving digits without a stop, once per configuration."""
+    done = {}
+
+    def train(config):
+        if config not in done:
+            run = tmp_path_factory.mktemp("straight") / "run"
+            fit.start(config, "moving-digits", run=run)
+            done[config] = run
+        return done[config]
+
+    return train

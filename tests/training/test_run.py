@@ -50,21 +50,6 @@ def assert_same(first, second):
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
 
 
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory):
-    """A function that trains a configuration on moving digits without a stop, once per configuration."""
-    done = {}
-
-    def train(config):
-        if config not in done:
-            run = tmp_path_factory.mktemp("straight") / "run"
-            fit.start(config, "moving-digits", run=run)
-            done[config] = run
-        return done[config]
-
-    return train
-
-
 def test_a_run_leaves_a_checkpoint_with_measured_latents_and_all_its_records(straight, tiny_run):
     run = straight(tiny_run)
     vae = load_checkpoint(run / "checkpoint")
