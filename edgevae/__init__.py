@@ -29,6 +29,7 @@ from edgevae.errors import (
 from edgevae.frames import chunks
 from edgevae.runtime.stream import StreamState
 from edgevae.runtime.tensorrt_options import TensorRtOptions
+from edgevae.runtime.tiling import Tiling
 from edgevae.runtime.vae import Vae, load
 from edgevae.spec import GraphSpec, TensorSpec, VaeSpec
 from edgevae.version import __version__
@@ -51,6 +52,7 @@ __all__ = [
     "StreamState",
     "TensorRtOptions",
     "TensorSpec",
+    "Tiling",
     "UnavailableError",
     "Vae",
     "VaeSpec",

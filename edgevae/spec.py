@@ -165,6 +165,12 @@ class VaeSpec:
         """Return the caches of the encoder or of the decoder."""
         return self.encoder_state if role == "encoder" else self.decoder_state
 
+    def halo_cells(self, role: Role) -> int | None:
+        """Return how far outside a tile a graph sees, in latent cells; None: the whole frame."""
+        if role == "decoder" or self.encoder_halo_px is None:
+            return self.decoder_halo_cells if role == "decoder" else None
+        return -(-self.encoder_halo_px // self.spatial_factor)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GraphSpec:

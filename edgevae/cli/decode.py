@@ -21,6 +21,7 @@ from edgevae.cli.options import (
     model_argument,
     tensorrt_options,
 )
+from edgevae.cli.tile_options import tile_options, tiling_of
 
 
 @click.command(
@@ -31,6 +32,7 @@ from edgevae.cli.options import (
 @output_options("CLIP")
 @quality_options
 @sound_option
+@tile_options
 @backend_options
 @tensorrt_options
 @json_option
@@ -42,6 +44,8 @@ def command(
     crf: int | None,
     lossless: bool,
     sound: bool,
+    tile_px: int | None,
+    max_memory: str | None,
     as_json: bool,
     **backend: Any,  # Any: the options of load_model
 ) -> None:
@@ -52,7 +56,8 @@ def command(
     """
     from edgevae.video import decode_file
 
-    with load_model(model, **backend) as vae, progress_bar("decode") as progress:
+    tiling = tiling_of("decode", tile_px=tile_px, max_memory=max_memory)
+    with load_model(model, tiling=tiling, **backend) as vae, progress_bar("decode") as progress:
         result = decode_file(
             vae,
             latents,

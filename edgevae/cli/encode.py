@@ -22,6 +22,7 @@ from edgevae.cli.options import (
     model_argument,
     tensorrt_options,
 )
+from edgevae.cli.tile_options import tile_options, tiling_of
 
 
 @click.command(epilog="\b\nExample:\n  edgevae encode edgevae-video-s clip.mp4 -o clip.safetensors")
@@ -38,6 +39,7 @@ from edgevae.cli.options import (
 )
 @sound_option
 @damage_option
+@tile_options
 @backend_options
 @tensorrt_options
 @json_option
@@ -50,6 +52,8 @@ def command(
     latents_dtype: Literal["float16", "float32"],
     sound: bool,
     allow_damaged: bool,
+    tile_px: int | None,
+    max_memory: str | None,
     as_json: bool,
     **backend: Any,  # Any: the options of load_model
 ) -> None:
@@ -60,7 +64,8 @@ def command(
     """
     from edgevae.video import encode_file
 
-    with load_model(model, **backend) as vae, progress_bar("encode") as progress:
+    tiling = tiling_of("encode", tile_px=tile_px, max_memory=max_memory)
+    with load_model(model, tiling=tiling, **backend) as vae, progress_bar("encode") as progress:
         result = encode_file(
             vae,
             clip,

@@ -14,6 +14,7 @@ from edgevae.errors import InputError, UnavailableError
 from edgevae.runtime.vae import Vae
 
 if TYPE_CHECKING:
+    from edgevae.runtime.tiling import Tiling
     from edgevae.spec import Precision
 
 F = TypeVar("F", bound=Callable[..., Any])  # Any: click commands take whatever their options are
@@ -100,6 +101,7 @@ def load_model(
     allow_build: bool = True,
     cuda_graph: bool = True,
     zero_copy: bool = False,
+    tiling: Tiling | None = None,
 ) -> Vae:
     """Return the opened model that MODEL stands for; a build of an engine shows a bar on stderr.
 
@@ -124,6 +126,7 @@ def load_model(
             zero_copy=zero_copy,
             progress=show_builds(),
         ),
+        tiling=tiling,
     )
 
 

@@ -23,6 +23,7 @@ from edgevae.cli.options import (
     model_argument,
     tensorrt_options,
 )
+from edgevae.cli.tile_options import tile_options, tiling_of
 
 
 @click.command(
@@ -35,6 +36,7 @@ from edgevae.cli.options import (
 @quality_options
 @sound_option
 @damage_option
+@tile_options
 @backend_options
 @tensorrt_options
 @json_option
@@ -48,6 +50,8 @@ def command(
     lossless: bool,
     sound: bool,
     allow_damaged: bool,
+    tile_px: int | None,
+    max_memory: str | None,
     as_json: bool,
     **backend: Any,  # Any: the options of load_model
 ) -> None:
@@ -58,7 +62,11 @@ def command(
     """
     from edgevae.video import reconstruct_file
 
-    with load_model(model, **backend) as vae, progress_bar("reconstruct") as progress:
+    tiling = tiling_of("reconstruct", tile_px=tile_px, max_memory=max_memory)
+    with (
+        load_model(model, tiling=tiling, **backend) as vae,
+        progress_bar("reconstruct") as progress,
+    ):
         result = reconstruct_file(
             vae,
             clip,

@@ -18,6 +18,8 @@ from edgevae.runtime.session import Array, Session
 from edgevae.runtime.shipped import locate
 from edgevae.runtime.stream import StreamState
 from edgevae.runtime.tensorrt_options import TensorRtOptions
+from edgevae.runtime.tiled import tiled
+from edgevae.runtime.tiling import Tiling
 from edgevae.spec import Precision, VaeSpec
 
 
@@ -296,6 +298,7 @@ def load(
     precision: Precision | None = None,
     threads: int | None = None,
     tensorrt: TensorRtOptions | None = None,
+    tiling: Tiling | None = None,
 ) -> Vae:
     """Return the `Vae` of a bundle, its digests and its golden vectors checked.
 
@@ -306,9 +309,12 @@ def load(
         precision: `fp32` or `fp16`; by default the fastest that the bundle has for the device.
         threads: CPU threads for one call; by default one per physical core.
         tensorrt: Sizes, engines and execution of the TensorRT backends.
+        tiling: Cut frames into tiles: of a size, or so that they fit into an amount of memory. By default frames are
+            not cut, and on the CPU those that the machine has no memory for are refused (OutOfMemoryError).
 
     Raises:
-        InputError: no such bundle, or an unknown name of backend, device or precision.
+        InputError: no such bundle, an unknown name of backend, device or precision, or tiles that do not suit the
+            model.
         IntegrityError: a file is not the one that was exported.
         IncompatibleError: the bundle has another format version, or the backend cannot load its graphs.
         ParityError: the backend does not reproduce the bundle's golden vectors.
@@ -329,7 +335,11 @@ def load(
             open_session(bundle, "decoder", choice=choice, threads=threads, options=tensorrt)
         )
         vae = Vae(bundle, encoder, decoder, precision=choice.precision)
-        golden.check(vae, bundle)
+        golden.check(vae, bundle)  # on whole frames: blended tiles would not reproduce them
+        encoder, decoder = tiled(
+            bundle, (encoder, decoder), choice=choice, threads=threads, tiling=tiling or Tiling()
+        )
+        vae = Vae(bundle, encoder, decoder, precision=choice.precision)
         opened.pop_all()  # from here on they are the Vae's to close
     return vae
 
