@@ -20,6 +20,10 @@ COMMANDS = {
         "edgevae_export.cli:command",
         "Write a checkpoint as a bundle of ONNX graphs, checked against PyTorch.",
     ),
+    "debug-precision": (
+        "edgevae_export.debug_command:command",
+        "Say layer by layer what float16 does to a network, and where it goes wrong first.",
+    ),
     "build": (
         "edgevae.cli.build:command",
         "Build TensorRT engines of a bundle for this machine's GPU, and keep them in the cache.",

@@ -39,7 +39,7 @@ class EncoderGraph(nn.Module):
         outputs = [latents]
         if self.log_variance:
             outputs.append(log_variance.float() - 2.0 * torch.log(self.latent_std))
-        return (*outputs, *following)
+        return (*outputs, *_like(following, state))
 
 
 class DecoderGraph(nn.Module):
@@ -56,7 +56,7 @@ class DecoderGraph(nn.Module):
         own_scale = (latents * self.latent_std + self.latent_mean).to(dtype)
         frames, following = self.decoder(own_scale, list(state), self.chunk_steps)
         levels = torch.round(torch.clamp(frames.float() * 127.5 + 127.5, 0.0, 255.0))
-        return (levels.to(torch.uint8), *following)
+        return (levels.to(torch.uint8), *_like(following, state))
 
 
 def _normalisation(module: nn.Module, vae: Vae) -> tuple[Tensor, Tensor]:
@@ -67,3 +67,8 @@ def _normalisation(module: nn.Module, vae: Vae) -> tuple[Tensor, Tensor]:
             name, torch.tensor(values, dtype=torch.float32, device=device).reshape(-1, 1, 1)
         )
     return module.get_buffer("latent_mean"), module.get_buffer("latent_std")
+
+
+def _like(following: list[Tensor], state: tuple[Tensor, ...]) -> list[Tensor]:
+    """Return the next state in the dtype of the last one: layers that export keeps in float32 may give float32."""
+    return [new.to(old.dtype) for new, old in zip(following, state, strict=True)]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from edgevae.cli.options import json_option, print_result
-from edgevae.errors import InputError, UnavailableError
+from edgevae.errors import UnavailableError
+from edgevae_export.source_options import first_frames, open_named, source_options
 
 if TYPE_CHECKING:
-    from edgevae.frames import Frames
     from edgevae_export.verify import Verification
 
 
@@ -20,17 +20,7 @@ if TYPE_CHECKING:
     "  edgevae export models/sdxl/vae -o sdxl.bundle\n"
     "  edgevae export --module mynet.vae:build --checkpoint mynet.safetensors -o mynet.bundle"
 )
-@click.argument("checkpoint", metavar="[CHECKPOINT]", required=False)
-@click.option(
-    "--module",
-    help="Export what a function of yours builds, package.mod:build, in the place of CHECKPOINT.",
-)
-@click.option(
-    "--checkpoint",
-    "weights",
-    type=click.Path(path_type=Path),
-    help="The weights for --module, in safetensors.",
-)
+@source_options
 @click.option(
     "-o",
     "--output",
@@ -48,19 +38,9 @@ if TYPE_CHECKING:
     help="Which variants.",
 )
 @click.option(
-    "--chunk-frames",
-    type=click.IntRange(min=1),
-    help="Frames per call; a multiple of the temporal factor.",
-)
-@click.option(
     "--log-variance", is_flag=True, help="The encoder also gives the posterior's log-variance."
 )
 @click.option("--name", help="The model's name; by default the checkpoint's folder.")
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    help="A clip to check on, instead of the package's own.",
-)
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 @json_option
 def command(
@@ -84,13 +64,9 @@ def command(
     """
     from tqdm import tqdm
 
-    if (checkpoint is None) == (module is None):
-        raise InputError("expected either CHECKPOINT or --module")
-    if weights is not None and module is None:
-        raise InputError("--checkpoint: goes with --module; a folder is given as CHECKPOINT alone")
+    source = open_named(checkpoint, module, weights)
     try:
         from edgevae_export.export import export_bundle, steps
-        from edgevae_export.user_module import open_module
     except ImportError as error:
         raise UnavailableError(
             f"export: {error}; install it with `pip install 'edgevae[export]'`"
@@ -102,16 +78,20 @@ def command(
             bar.set_postfix_str(text)
             bar.update()
 
+        def search(runs: int, most: int) -> None:
+            bar.set_postfix_str(f"search float32 layers: run {runs} of at most {max(runs, most)}")
+
         written, result = export_bundle(
-            open_module(module, weights) if module else str(checkpoint),
+            source,
             bundle,
             precisions=chosen,  # type: ignore[arg-type]  # Choice checked it
             chunk_frames=chunk_frames,
             log_variance=log_variance,
             name=name,
-            calibration=_first_frames(calibration) if calibration else None,
+            calibration=first_frames(calibration) if calibration else None,
             replace_existing=overwrite,
             step=step,
+            search=search,
         )
     total = sum(entry.bytes for entry in written.manifest.files.values())
     summary = {
@@ -141,43 +121,14 @@ def _table(result: Verification) -> str:
         lines.append(
             f"peak activation in fp16: {result.fp16_peak_activation:.4g} of 65504, in {result.fp16_peak_layer}"
         )
+    kept, widened = set(result.fp16_kept_layers), set(result.fp16_widened_layers)
     for what, layers in (
-        ("compute in float32", result.fp16_kept_layers),
-        ("give float32", result.fp16_widened_layers),
+        ("computes in float32 and gives it", kept & widened),
+        ("computes in float32", kept - widened),
+        ("gives float32", widened - kept),
     ):
-        if layers:
-            lines.append(f"{len(layers)} layers of the fp16 graphs {what}: {_shortened(layers)}")
+        lines += [f"{layer} {what}: {result.fp16_because[layer]}" for layer in sorted(layers)]
+    if result.fp16_search_runs > 1:
+        lines.append(f"found in {result.fp16_search_runs} runs in half precision")
     lines += [f"{file}: {said}" for file, said in result.builds.items()]
     return "\n".join(lines)
-
-
-def _shortened(names: tuple[str, ...], *, most: int = 4) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _first_frames(clip: Path, *, most: int = 16) -> Frames:
-    """Return the first frames of a clip.
-
-    Raises:
-        InputError: the clip has none.
-        UnavailableError: PyAV is not installed.
-    """
-    import numpy as np
-
-    try:
-        from edgevae.video import open_video
-    except ImportError as error:
-        raise UnavailableError(
-            f"video: {error}; install it with `pip install 'edgevae[video]'`"
-        ) from error
-    groups, count = [], 0
-    with open_video(clip) as reader:
-        for group in reader:
-            groups.append(group.frames)
-            count += len(group.frames)
-            if count >= most:
-                break
-    if not groups:
-        raise InputError(f"{clip}: holds no frame; give a clip with pictures")
-    return np.concatenate(groups)[:most]

@@ -36,6 +36,9 @@ GOLDEN_PX = 64
 Step = Callable[[str], None]
 """Told what comes next, for a progress bar."""
 
+Search = Callable[[int, int], None]
+"""Told the runs in half precision so far, and how many there may be."""
+
 
 def steps(precisions: Sequence[Precision]) -> int:
     """Return how many steps `export_bundle` reports."""
@@ -54,6 +57,7 @@ def export_bundle(
     gates: verify.Gates | None = None,
     replace_existing: bool = False,
     step: Step = lambda _: None,
+    search: Search = lambda _, __: None,
 ) -> tuple[Bundle, verify.Verification]:
     """Write a bundle of a checkpoint, whole or not at all, and return it with what was measured.
 
@@ -68,6 +72,7 @@ def export_bundle(
         gates: What must be kept to.
         replace_existing: Put the new bundle in the place of an existing one.
         step: Called before each step with its name.
+        search: Called before each run of a search for the layers that must be float32, where one is needed.
 
     Raises:
         InputError: no checkpoint, or the path exists, or the chunk is no multiple of the temporal factor.
@@ -95,7 +100,14 @@ def export_bundle(
     mixed = MixedPrecision({}, (), {})
     if "fp16" in precisions:
         step("run PyTorch fp16")
-        mixed = find_pins(source.exportable, expected, measured, chunk_frames=chunk, gates=gates)
+        mixed = find_pins(
+            source.exportable,
+            expected,
+            measured,
+            chunk_frames=chunk,
+            gates=gates,
+            progress=search,
+        )
     export = _Export(source, chunk, log_variance, mixed)
     graphs, files = _graphs(export, precisions, step=step)
     result = _verify(export, files, graphs, expected, gates=gates, step=step)
@@ -201,7 +213,7 @@ def _verify(
 def _half_report(mixed: MixedPrecision) -> dict[str, Any]:  # Any: fields of a Verification
     """Return what is said of half precision."""
     outputs = {
-        f"{role} {name}": peak
+        mixed.path(role, name): peak
         for role, peaks in mixed.peaks.items()
         for name, peak in peaks.outputs.items()
     }
@@ -209,13 +221,15 @@ def _half_report(mixed: MixedPrecision) -> dict[str, Any]:  # Any: fields of a V
     return {
         "fp16_peak_activation": peak,
         "fp16_peak_layer": layer,
-        "fp16_kept_layers": _names({r: pins.kept for r, pins in mixed.pins.items()}),
-        "fp16_widened_layers": _names({r: pins.widened for r, pins in mixed.pins.items()}),
+        "fp16_kept_layers": _paths(mixed, {r: pins.kept for r, pins in mixed.pins.items()}),
+        "fp16_widened_layers": _paths(mixed, {r: pins.widened for r, pins in mixed.pins.items()}),
+        "fp16_because": mixed.because,
+        "fp16_search_runs": mixed.search_runs,
     }
 
 
-def _names(layers: Mapping[Role, frozenset[str]]) -> tuple[str, ...]:
-    return tuple(f"{role} {name}" for role in layers for name in sorted(layers[role]))
+def _paths(mixed: MixedPrecision, layers: Mapping[Role, frozenset[str]]) -> tuple[str, ...]:
+    return tuple(mixed.path(role, name) for role in layers for name in sorted(layers[role]))
 
 
 def _golden(export: _Export, real: Frames) -> bytes:

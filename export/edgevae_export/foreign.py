@@ -72,6 +72,8 @@ class ForeignVae:
 class ForeignEncoder(nn.Module):
     """uint8 frames `[B*T, H, W, 3]` and state to latents float32 `[B*t, C, h, w]` and the next state."""
 
+    wraps = "network"  # see layer_names.py
+
     def __init__(self, network: nn.Module, *, spec: VaeSpec, log_variance: bool) -> None:
         super().__init__()
         self.network, self.log_variance = network, log_variance
@@ -88,6 +90,8 @@ class ForeignEncoder(nn.Module):
 
 class ForeignDecoder(nn.Module):
     """Latents float32 `[B*t, C, h, w]` and state to uint8 frames `[B*T, H, W, 3]` and the next state."""
+
+    wraps = "network"  # see layer_names.py
 
     def __init__(self, network: nn.Module, *, spec: VaeSpec) -> None:
         super().__init__()

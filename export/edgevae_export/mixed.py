@@ -1,7 +1,7 @@
-"""Which layers of the fp16 graphs are float32: the smallest of three sets with which half precision passes the gate.
+"""Which layers of the fp16 graphs are float32: the smallest set found with which half precision passes the gate.
 
-    1  those through which values went that float16 does not hold         measured in PyTorch fp32
-    2  those, and all normalisations, which add up a whole picture        where 1 fails the gate in true half arithmetic
+    1  those through which values went that float16 does not hold         measured in PyTorch fp32; never left out
+    2  where that fails the gate in true half arithmetic: `pin_search.py` adds the layers that damage most
     3  none that is known: the export is refused
 
 The largest values are known from the reference run, on the same frames; the verdict is that of PyTorch in half.
@@ -9,15 +9,18 @@ The largest values are known from the reference run, on the same frames; the ver
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from edgevae.errors import ParityError
+from edgevae.frames import Frames
 from edgevae.spec import Role
 from edgevae_export import verify
 from edgevae_export.exportable import Exportable
-from edgevae_export.precision import Peaks, Pins, choose_pins
-from edgevae_export.runs import ROLES, torch_runs
+from edgevae_export.layer_names import user_prefix
+from edgevae_export.pin_search import Gate, PinSearch
+from edgevae_export.precision import Peaks, Pins, choose_pins, why_pinned
+from edgevae_export.runs import ROLES
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,16 @@ class MixedPrecision:
     """PyTorch in true half arithmetic, on every clip."""
     peaks: dict[Role, Peaks]
     """What went through its layers."""
+    because: dict[str, str] = field(default_factory=dict)
+    """Why each is pinned, by role and the layer's name in the user's network."""
+    search_runs: int = 0
+    """How often half precision was tried to find them; 1 where what was measured is enough."""
+    prefixes: dict[Role, str] = field(default_factory=dict)
+    """What stands before the names of the user's network in the graph modules."""
+
+    def path(self, role: Role, name: str) -> str:
+        """Return a layer's name for people: the role, and its path in the user's network."""
+        return f"{role} {name.removeprefix(self.prefixes.get(role, ''))}"
 
 
 def find_pins(
@@ -39,8 +52,9 @@ def find_pins(
     *,
     chunk_frames: int,
     gates: verify.Gates,
+    progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> MixedPrecision:
-    """Return the smallest set of float32 layers with which half precision passes the gate.
+    """Return the smallest set of float32 layers that is found with which half precision passes the gate.
 
     Args:
         exportable: The VAE.
@@ -48,30 +62,37 @@ def find_pins(
         measured: What went through the layers then.
         chunk_frames: Of one call.
         gates: What half precision must keep to.
+        progress: Told how many runs in half were made and how many there may be, while a search goes on.
 
     Raises:
         ParityError: no set is known that does.
     """
-    failure: ParityError | None = None
-    for normalisations in (False, True):
-        pins = {
-            role: choose_pins(
-                exportable.graph_module(role, chunk_frames=chunk_frames),
-                measured[role],
-                normalisations=normalisations,
-                headroom=exportable.headroom,
-            )
-            for role in ROLES
-        }
-        peaks: dict[Role, Peaks] = {role: Peaks() for role in ROLES}
-        runs = torch_runs(
-            exportable, precision="fp16", chunk_frames=chunk_frames, pins=pins, peaks=peaks
-        )
-        try:
-            found = verify.compare_all(expected, runs, "pytorch", precision="fp16", gates=gates)
-        except ParityError as error:
-            failure = failure or error
-        else:
-            return MixedPrecision(pins, found, peaks)
-    assert failure is not None, "every way out of the loop but success sets it"
-    raise failure
+    modules = {role: exportable.graph_module(role, chunk_frames=chunk_frames) for role in ROLES}
+    prefixes = {role: user_prefix(modules[role]) for role in ROLES}
+    required = {
+        role: choose_pins(modules[role], measured[role], headroom=exportable.headroom)
+        for role in ROLES
+    }
+    because = {
+        (role, name): why_pinned(name, measured[role], headroom=exportable.headroom)
+        for role in ROLES
+        for name in required[role].names
+    }
+    gate = Gate(exportable, expected, chunk_frames=chunk_frames, gates=gates)
+    pins, failure = required, gate.failure(required)
+    if failure is not None:
+        search = PinSearch(exportable, gate, _clips(expected), modules, progress)
+        found = search.extend(required)
+        if found is None:
+            raise ParityError(
+                f"{failure} (nor does it pass with all layers in float32: {gate.runs} runs)"
+            ) from failure
+        pins, reasons = found
+        because = {**reasons, **because}
+    mixed = MixedPrecision(pins, gate.comparisons, gate.peaks, {}, gate.runs, prefixes)
+    mixed.because.update({mixed.path(role, name): why for (role, name), why in because.items()})
+    return mixed
+
+
+def _clips(expected: verify.Expected) -> dict[str, Frames]:
+    return {name: levels[0].clip for name, levels in expected.items()}

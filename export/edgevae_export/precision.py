@@ -9,7 +9,7 @@ Two questions are asked of every layer that has weights, about the largest value
        +-- cast to the layer's own type before each layer with weights
 
 A kept layer computes in float32. A widening layer gives float32, so that the sum behind it is one of float32.
-Where that is not enough (`mixed.py`), normalisations are kept as well; their result is float16 all the same.
+Where that is not enough others are searched for (`mixed.py`).
 Frames are uint8 and latents float32 at the boundary in either case.
 """
 
@@ -40,6 +40,11 @@ class Pins:
     """Compute in float32."""
     widened: frozenset[str] = frozenset()
     """Give float32, whatever they compute in."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All of them."""
+        return self.kept | self.widened
 
 
 @dataclass
@@ -75,19 +80,12 @@ def halved(module: nn.Module, pins: Pins | None = None) -> nn.Module:
     return module
 
 
-def choose_pins(
-    module: nn.Module,
-    peaks: Peaks,
-    *,
-    normalisations: bool = False,
-    headroom: float = HEADROOM,
-) -> Pins:
+def choose_pins(module: nn.Module, peaks: Peaks, *, headroom: float = HEADROOM) -> Pins:
     """Return which layers of a graph module must not work in float16 alone.
 
     Args:
         module: In float32.
         peaks: What went through its layers.
-        normalisations: Keep these as well, whatever went through them.
         headroom: How many times larger values may become on other frames.
     """
     most = FLOAT16_MAX / headroom
@@ -100,8 +98,7 @@ def choose_pins(
             continue
         if peak_in > most and previous is not None:
             widened.add(previous)
-        normalises = normalisations and is_per_channel(layers[name])
-        if peak_in > most or peak_out > most or normalises:
+        if peak_in > most or peak_out > most:
             kept.add(name)
         if peak_out > most:
             widened.add(name)
@@ -109,14 +106,26 @@ def choose_pins(
     return Pins(frozenset(kept), frozenset(widened))
 
 
+def why_pinned(name: str, peaks: Peaks, *, headroom: float = HEADROOM) -> str:
+    """Return in words why `choose_pins` pins a layer."""
+    most = FLOAT16_MAX / headroom
+    for what, peak in (("input", peaks.inputs.get(name, 0.0)), ("output", peaks.outputs[name])):
+        if peak > most:
+            return (
+                f"its {what} reaches {peak:.4g}, {headroom:g} times of which float16 does not hold"
+            )
+    return f"a sum behind it reaches more than float16 holds with a margin of {headroom:g}"
+
+
 def is_layer(module: nn.Module) -> bool:
     """Return whether a module has weights and no modules inside."""
     return not any(module.children()) and any(True for _ in module.parameters())
 
 
-def is_per_channel(layer: nn.Module) -> bool:
-    """Return whether all weights are one number a channel: a normalisation or a scale, not a convolution."""
-    return all(p.numel() == max(p.shape) for p in layer.parameters())
+def has_own_tensors(module: nn.Module) -> bool:
+    """Return whether a module has floating-point weights or buffers of its own, not in modules inside it."""
+    own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    return any(tensor.is_floating_point() for tensor in own)
 
 
 def watch_peaks(module: nn.Module, peaks: Peaks) -> None:

@@ -27,6 +27,7 @@ def torch_runs(
     chunk_frames: int,
     pins: Mapping[Role, Pins] | None = None,
     peaks: Mapping[Role, Peaks] | None = None,
+    roles: Sequence[Role] = ROLES,
 ) -> dict[Role, Run]:
     """Return PyTorch's encoder and decoder in a precision.
 
@@ -36,16 +37,17 @@ def torch_runs(
         chunk_frames: Frames of one call.
         pins: Layers that are not half where the precision is.
         peaks: Told of the layers' peaks while they run.
+        roles: Which; by default both.
     """
     runs: dict[Role, Run] = {}
-    for role in ROLES:
+    for role in roles:
         module = exportable.graph_module(role, chunk_frames=chunk_frames)
         if precision == "fp16":
             module = halved(module, pins[role] if pins else None)
         if peaks is not None:
             watch_peaks(module, peaks[role])
         graph = graph_spec(exportable.spec, role, precision=precision, chunk_frames=chunk_frames)
-        runs[role] = partial(_torch_run, module, graph, exportable.spec)
+        runs[role] = partial(run_module, module, graph, exportable.spec)
     return runs
 
 
@@ -76,9 +78,17 @@ def whole_runs(exportable: Exportable) -> dict[Role, Run]:
 
 
 @torch.inference_mode()
-def _torch_run(
+def run_module(
     module: torch.nn.Module, graph: GraphSpec, spec: VaeSpec, data: np.ndarray
 ) -> np.ndarray:
+    """Return what a graph module gives for a whole clip, chunk by chunk with state.
+
+    Args:
+        module: In the precision of the graph.
+        graph: Its tensors.
+        spec: Of the VAE.
+        data: uint8 `[T, H, W, 3]`, or latents float32 `[t, C, h, w]`.
+    """
     sizes = _sizes(graph, spec, data)
     state = [torch.zeros(s.resolve(sizes), dtype=getattr(torch, s.dtype)) for s in graph.state]
     parts = []

@@ -29,6 +29,8 @@ from edgevae_export.foreign import ForeignVae, state_sha256
 class Encode(nn.Module):
     """The `encode` of a user's module, as a module."""
 
+    wraps = "module"  # see layer_names.py
+
     def __init__(self, module: Any) -> None:  # Any: the user's, here and below
         super().__init__()
         self.module = module
@@ -41,6 +43,8 @@ class Encode(nn.Module):
 
 class Decode(nn.Module):
     """The `decode` of a user's module, as a module."""
+
+    wraps = "module"  # see layer_names.py
 
     def __init__(self, module: Any) -> None:
         super().__init__()

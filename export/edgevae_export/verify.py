@@ -81,6 +81,10 @@ class Verification:
     """Layers that compute in float32 in the fp16 graphs, by role and name."""
     fp16_widened_layers: tuple[str, ...] = ()
     """Layers whose result is float32 there, because it or a sum behind it would leave float16."""
+    fp16_because: dict[str, str] = field(default_factory=dict)
+    """Why, for each of these layers."""
+    fp16_search_runs: int = 0
+    """How often half precision was tried to find them; 1 where what was measured is enough."""
     builds: dict[str, str] = field(default_factory=dict)
     """What TensorRT-RTX made of each graph file."""
 
