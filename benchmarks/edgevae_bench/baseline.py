@@ -1,6 +1,6 @@
 """The PyTorch side: the modules that were exported, run chunk by chunk as the runtime runs its graphs.
 
-Only this module and its parts, `baseline_session` and `baseline_place`, import PyTorch.
+Only this module and its parts, `baseline_session`, `baseline_place` and others of that name, import PyTorch.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from edgevae.files import sha256
 from edgevae.nn.checkpoint import load_checkpoint
 from edgevae.nn.graph import DecoderGraph, EncoderGraph
 from edgevae.spec import GraphSpec, Precision, Role, TensorSpec, VaeSpec
+from edgevae_bench.baseline_diffusers import LIBRARY, ROLES, Modules, open_modules
 from edgevae_bench.baseline_place import require_gpu
 from edgevae_bench.baseline_session import COMPILE, TorchSession
+from edgevae_bench.checkpoint import is_of_diffusers
 from edgevae_bench.session_codec import SessionCodec
 
 VARIANTS = {
@@ -25,6 +27,7 @@ VARIANTS = {
     "channels_last": torch.channels_last,
     "compile": torch.channels_last,
     "compile_graphs": torch.channels_last,
+    LIBRARY: torch.contiguous_format,
 }
 """Ways to run the network, with the memory format of its weights and of what enters its first layer."""
 
@@ -58,6 +61,32 @@ def open_torch_codec(
             f"PyTorch baseline: got {variant!r}, expected one of {', '.join(VARIANTS)}"
         )
     _set_up(device, threads)
+    opened = _open_foreign if is_of_diffusers(checkpoint) else _open_own
+    modules = opened(
+        checkpoint, variant, chunk_frames=chunk_frames, device=device, precision=precision
+    )
+    if chunk_frames % modules.spec.temporal_factor:
+        raise InputError(
+            f"{checkpoint}: chunks of {chunk_frames} frames, expected a multiple of {modules.spec.temporal_factor}"
+        )
+    compiled = variant if variant in COMPILE else None
+    encoder, decoder = (
+        TorchSession(
+            modules.by_role[role],
+            _graph(role, modules.spec, chunk_frames, precision),
+            compiled=compiled,
+        )
+        for role in ROLES
+    )
+    digest = modules.weights_sha256
+    return SessionCodec(encoder, decoder, spec=modules.spec, name=modules.name, model_digest=digest)
+
+
+def _open_own(
+    checkpoint: Path, variant: str, *, chunk_frames: int, device: str, precision: Precision
+) -> Modules:
+    if variant == LIBRARY:
+        raise InputError(f"{checkpoint}: got a checkpoint of edgevae, expected one of diffusers")
     memory_format = VARIANTS[variant]
     vae = load_checkpoint(checkpoint)
     vae.to(  # type: ignore[call-overload]  # torch's overloads leave the format out
@@ -65,28 +94,28 @@ def open_torch_codec(
         dtype=torch.float16 if precision == "fp16" else torch.float32,
         memory_format=memory_format,
     )
-    spec: VaeSpec = vae.spec
-    if chunk_frames % spec.temporal_factor:
-        raise InputError(
-            f"{checkpoint}: chunks of {chunk_frames} frames, expected a multiple of {spec.temporal_factor}"
-        )
     for network in (vae.encoder, vae.decoder):
         _pin_format(network, memory_format)
-    modules: tuple[tuple[type[EncoderGraph | DecoderGraph], Role], ...] = (
-        (EncoderGraph, "encoder"),
-        (DecoderGraph, "decoder"),
-    )
-    compiled = variant if variant in COMPILE else None
-    encoder, decoder = (
-        TorchSession(
-            module(vae, chunk_frames=chunk_frames).eval(),
-            _graph(role, spec, chunk_frames, precision),
-            compiled=compiled,
-        )
-        for module, role in modules
-    )
+    by_role: dict[Role, nn.Module] = {
+        "encoder": EncoderGraph(vae, chunk_frames=chunk_frames).eval(),
+        "decoder": DecoderGraph(vae, chunk_frames=chunk_frames).eval(),
+    }
     digest = sha256((checkpoint / "model.safetensors").read_bytes())
-    return SessionCodec(encoder, decoder, spec=spec, name=checkpoint.name, model_digest=digest)
+    return Modules(by_role, vae.spec, checkpoint.name, digest)
+
+
+def _open_foreign(
+    checkpoint: Path, variant: str, *, chunk_frames: int, device: str, precision: Precision
+) -> Modules:
+    return open_modules(
+        checkpoint,
+        variant=variant,
+        memory_format=VARIANTS[variant],
+        pin=_pin_format,
+        chunk_frames=chunk_frames,
+        device=device,
+        precision=precision,
+    )
 
 
 def _set_up(device: str, threads: int) -> None:

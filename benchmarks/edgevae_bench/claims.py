@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from edgevae.bundle import Bundle
-from edgevae.errors import IncompatibleError, InputError
-from edgevae.files import sha256
 from edgevae_bench.clip import ClipFacts
 from edgevae_bench.environment import Environment
 from edgevae_bench.result import LatencyRow, QualityRow
@@ -82,27 +78,6 @@ def disagreement(subject: str, case: Case, quality: Sequence[QualityRow]) -> str
                 return None
             return f"its frames are not the reference's: {psnr:.1f} dB apart, expected at least {AGREE_DB:g}"
     return f"{subject} was not compared with {REFERENCE}"
-
-
-def require_source(bundle: Path, checkpoint: Path) -> str:
-    """Return the digest of the checkpoint's weights if the bundle was exported from them.
-
-    Raises:
-        InputError: the checkpoint has no weights file.
-        IncompatibleError: the bundle was exported from other weights: their times and frames are not comparable.
-    """
-    weights = checkpoint / "model.safetensors"
-    if not weights.is_file():
-        raise InputError(
-            f"{checkpoint}: no {weights.name} in it; expected the checkpoint that the bundle was exported from"
-        )
-    found, expected = sha256(weights.read_bytes()), Bundle.open(bundle).manifest.checkpoint_sha256
-    if found != expected:
-        raise IncompatibleError(
-            f"{checkpoint}: weights have sha256 {found[:12]}..., the bundle was exported from {expected[:12]}...; "
-            "give that checkpoint to --against, or export this one"
-        )
-    return found
 
 
 def warnings(

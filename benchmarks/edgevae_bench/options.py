@@ -20,7 +20,7 @@ SWEEP = (
         default=("auto",),
         help="auto (the runtime's choice), all, or: onnxruntime, onnxruntime_tensorrt, tensorrt, tensorrt_rtx (these "
         "two also with _no_graph), openvino, pytorch_eager, pytorch_channels_last, pytorch_compile, "
-        "pytorch_compile_graphs; repeatable.",
+        "pytorch_compile_graphs, pytorch_diffusers; repeatable.",
     ),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
     click.option(

@@ -17,8 +17,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from edgevae.errors import EdgeVaeError, UnavailableError
 from edgevae.frames import Frames
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from edgevae.bundle import Bundle
 from edgevae.cuda.probe import Gpu, gpus
 from edgevae.errors import IncompatibleError, InputError, UnavailableError
-from edgevae_bench import claims, document, environment
+from edgevae_bench import document, environment
 from edgevae_bench.case_run import CaseRun, Shared
 from edgevae_bench.ceilings import CeilingJob, measure_ceiling
+from edgevae_bench.checkpoint import require_source
 from edgevae_bench.clip import Clip, ClipFacts, facts, parts
 from edgevae_bench.energy import find_meter
 from edgevae_bench.ledger import Ledger, resume
@@ -172,7 +173,7 @@ def _model(plan: Plan) -> ModelFacts:
         from edgevae_bench.opening import require_pytorch
 
         require_pytorch()
-        digest = claims.require_source(plan.bundle, plan.checkpoint)
+        digest = require_source(plan.bundle, plan.checkpoint)
     return ModelFacts(
         name=bundle.manifest.name, bundle_sha256=bundle.digest, checkpoint_sha256=digest
     )

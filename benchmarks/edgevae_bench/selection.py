@@ -11,6 +11,7 @@ from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.runtime.backends import BACKENDS as RUNTIME_BACKENDS
 from edgevae.runtime.backends import choose
+from edgevae_bench.checkpoint import is_of_diffusers
 from edgevae_bench.plan import Plan
 from edgevae_bench.subjects import Kind, Subject
 from edgevae_bench.work import Arithmetic
@@ -32,6 +33,9 @@ class Backend:
     """What it can compute in besides, where the user asks for it."""
 
 
+DIFFUSERS = "pytorch_diffusers"
+"""diffusers' own calls, which are one picture each."""
+
 _TORCH: dict[str, tuple[Arithmetic, ...]] = {"cpu": ("fp32",), "cuda": ("fp16",)}
 _TENSORRT: dict[str, tuple[Arithmetic, ...]] = {"cuda": ("fp16",)}
 
@@ -42,6 +46,7 @@ BACKENDS = {
     "pytorch_compile_graphs": Backend(
         kind="pytorch", runs="compile_graphs", precisions={"cuda": ("fp16",)}
     ),
+    DIFFUSERS: Backend(kind="pytorch", runs="diffusers", precisions=_TORCH),
     "onnxruntime": Backend(kind="runtime", runs="onnxruntime", precisions=_TORCH, extra=("fp16",)),
     "onnxruntime_tensorrt": Backend(
         kind="runtime", runs="onnxruntime_tensorrt", precisions=_TENSORRT
@@ -60,7 +65,7 @@ BACKENDS = {
 }
 """What can be asked for by name; the order is that of the report."""
 
-BESIDE = ("pytorch_eager", "pytorch_channels_last")
+BESIDE = ("pytorch_eager", "pytorch_channels_last", DIFFUSERS)
 """What a checkpoint is measured in where no backend of PyTorch was asked for."""
 
 
@@ -84,11 +89,11 @@ def select(plan: Plan) -> Selection:
         UnavailableError: the device or, for `auto`, every backend is not here.
     """
     bundle = Bundle.open(plan.bundle)
-    _require_known(plan)
+    _require_known(plan, bundle)
     device, own = _resolve(plan, bundle)
     subjects: dict[str, Subject] = {}
     named = set[str]()
-    for name in _names(plan, own, device):
+    for name in _names(plan, bundle, own, device):
         for precision in _precisions(plan, name, device):
             subject = _subject(plan, bundle, name, precision, device)
             subjects[subject.name] = subject
@@ -103,7 +108,7 @@ def select(plan: Plan) -> Selection:
     return Selection(subjects=tuple(subjects.values()), named=frozenset(named))
 
 
-def _require_known(plan: Plan) -> None:
+def _require_known(plan: Plan, bundle: Bundle) -> None:
     for name in plan.backends:
         if name not in (*BACKENDS, "auto", "all"):
             known = ", ".join(("auto", "all", *BACKENDS))
@@ -111,6 +116,10 @@ def _require_known(plan: Plan) -> None:
         if name.startswith("pytorch") and plan.checkpoint is None:
             raise InputError(
                 f"--backend {name}: needs the checkpoint that MODEL was exported from; give --against"
+            )
+        if name == DIFFUSERS and not _has_own_calls(plan, bundle):
+            raise InputError(
+                f"--backend {name}: {plan.checkpoint} is no model of diffusers that codes pictures; leave it out"
             )
     if not any(n in ("auto", "all") or BACKENDS[n].kind == "runtime" for n in plan.backends):
         raise InputError(
@@ -120,6 +129,12 @@ def _require_known(plan: Plan) -> None:
         if precision not in get_args(Arithmetic):
             known = ", ".join(get_args(Arithmetic))
             raise InputError(f"--precision: got {precision!r}, expected one of {known}")
+
+
+def _has_own_calls(plan: Plan, bundle: Bundle) -> bool:
+    """Return whether the checkpoint's own library can be called chunk by chunk, as the others are."""
+    pictures = bundle.manifest.graphs[0].chunk_frames == 1
+    return pictures and plan.checkpoint is not None and is_of_diffusers(plan.checkpoint)
 
 
 def _resolve(plan: Plan, bundle: Bundle) -> tuple[str, str]:
@@ -135,7 +150,7 @@ def _resolve(plan: Plan, bundle: Bundle) -> tuple[str, str]:
     return choice.device, choice.backend
 
 
-def _names(plan: Plan, own: str, device: str) -> Iterator[str]:
+def _names(plan: Plan, bundle: Bundle, own: str, device: str) -> Iterator[str]:
     """Yield the names of the backends, in the order of the table."""
     kind = device.partition(":")[0]
     asked = {own if name == "auto" else name for name in plan.backends}
@@ -147,6 +162,7 @@ def _names(plan: Plan, own: str, device: str) -> Iterator[str]:
             wanted = plan.checkpoint is not None and (everything or beside or name in asked)
             # The reference of quality, whatever else of PyTorch is asked for.
             wanted = wanted or (plan.checkpoint is not None and name == "pytorch_eager")
+            wanted = wanted and (name != DIFFUSERS or _has_own_calls(plan, bundle))
         else:
             wanted = everything or name in asked
         if wanted:

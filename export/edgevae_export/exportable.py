@@ -36,7 +36,9 @@ class Exportable(Protocol):
     def graph_module(
         self, role: Role, *, chunk_frames: int, log_variance: bool = False
     ) -> nn.Module:
-        """Return a new module that takes and gives what the graph does: data, then state; its own to change.
+        """Return a new module that takes and gives what the graph does: data, then state.
+
+        Its layers are the caller's to change, its tensors to replace, but not to write into: weights may share memory.
 
         Encoder: uint8 `[B*T, H, W, 3]` to float32 `[B*t, C, h, w]` of unit scale. Decoder: back. Layers whose dtype is
         changed to float16 must still fit together; `precision.halved` casts what goes into each layer with weights.

@@ -41,8 +41,10 @@ class ForeignVae:
     """
     decoder: nn.Module
     """Latents `[B*t, C, h, w]` in the network's own scale and state to pixels `[B*T, 3, H, W]` and the next state."""
+    own: nn.Module
+    """The library's own model."""
     whole: WholeClip
-    """What the library itself makes of a clip."""
+    """What that makes of a clip."""
     has_log_variance: bool
     """Whether the encoder gives one."""
     headroom: float = HEADROOM
@@ -51,21 +53,21 @@ class ForeignVae:
     def graph_module(
         self, role: Role, *, chunk_frames: int, log_variance: bool = False
     ) -> nn.Module:
-        """Return the boundary around a copy of the encoder or decoder."""
-        network = copy.deepcopy(self.encoder if role == "encoder" else self.decoder)
+        """Return the boundary around a copy of the encoder or decoder; its weights share memory with this one's."""
+        network = shared_copy(self.encoder if role == "encoder" else self.decoder)
         network.chunk_frames = chunk_frames  # type: ignore[assignment]  # a plain attribute, see the class
         if role == "encoder":
             return ForeignEncoder(network, spec=self.spec, log_variance=log_variance).eval()
         return ForeignDecoder(network, spec=self.spec).eval()
 
+    def library_module(self, role: Role) -> nn.Module:
+        """Return the boundary around the library's own call on one clip, for models without state."""
+        return LibraryCall(self.own, self.whole, role=role, spec=self.spec).eval()
+
     @torch.inference_mode()
     def whole_clip(self, role: Role, data: np.ndarray) -> np.ndarray:
         """Return what the library makes of a clip."""
-        mean, std = _normalisation(self.spec)
-        if role == "encoder":
-            result = (self.whole(role, to_pixels(torch.from_numpy(data))) - mean) / std
-        else:
-            result = to_frames(self.whole(role, torch.from_numpy(data) * std + mean))
+        (result,) = self.library_module(role)(torch.from_numpy(data))
         return np.ascontiguousarray(result.numpy())
 
 
@@ -102,6 +104,42 @@ class ForeignDecoder(nn.Module):
         own_scale = latents * self.latent_std + self.latent_mean
         pixels, *following = self.network(own_scale, *state)
         return (to_frames(pixels), *_like(following, state))
+
+
+class LibraryCall(nn.Module):
+    """What a library makes of one clip, with frames and latents as the graphs have them; its weights are not copied.
+
+    Args:
+        own: The library's model; its parameters may be float32 or float16.
+        whole: Its call.
+        role: encoder or decoder.
+        spec: Of the model.
+    """
+
+    def __init__(self, own: nn.Module, whole: WholeClip, *, role: Role, spec: VaeSpec) -> None:
+        super().__init__()
+        self.network, self._whole, self._role = own, whole, role
+        self.latent_mean, self.latent_std = (nn.Buffer(t) for t in _normalisation(spec))
+
+    def forward(self, data: Tensor) -> tuple[Tensor]:
+        dtype = next(self.network.parameters()).dtype
+        if self._role == "encoder":
+            own_scale = self._whole("encoder", to_pixels(data).to(dtype)).float()
+            return ((own_scale - self.latent_mean) / self.latent_std,)
+        own_scale = data * self.latent_std + self.latent_mean
+        return (to_frames(self._whole("decoder", own_scale.to(dtype))),)
+
+
+def shared_copy(module: nn.Module) -> nn.Module:
+    """Return a copy of a module whose tensors are its own to replace, but not to write into: they share memory.
+
+    The weights of a large model are most of it; an export holds several copies of one.
+    """
+    shared: dict[int, object] = {
+        id(p): nn.Parameter(p.data, requires_grad=p.requires_grad) for p in module.parameters()
+    }
+    shared |= {id(b): b.detach() for b in module.buffers()}
+    return copy.deepcopy(module, shared)
 
 
 def to_pixels(frames: Tensor) -> Tensor:

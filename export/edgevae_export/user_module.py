@@ -75,6 +75,7 @@ def open_module(name: str, weights: Path | None) -> Source:
         spec=spec,
         encoder=Encode(module),
         decoder=Decode(module),
+        own=module,
         whole=lambda role, data: _one_by_one(module, role, data),
         has_log_variance=False,
     )

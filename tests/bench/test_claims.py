@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgevae.errors import GateError, IncompatibleError, InputError
-from edgevae_bench.claims import NO_BASELINE, require_source, warnings, with_speedups
+from edgevae_bench.checkpoint import require_source
+from edgevae_bench.claims import NO_BASELINE, warnings, with_speedups
 from edgevae_bench.conditions import Conditions
 from edgevae_bench.latency import summarise
 from edgevae_bench.result import Gates, LatencyRow

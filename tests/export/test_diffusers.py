@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -14,19 +13,13 @@ import edgevae
 from edgevae.errors import InputError, IntegrityError, UnavailableError
 from edgevae_export.diffusers.families import FAMILIES, NOT_YET, adapt
 from edgevae_export.diffusers.loading import download
+from edgevae_export.diffusers.small_models import SMALL_MODELS, make
 from edgevae_export.export import export_bundle
 from edgevae_export.precision import Peaks, choose_pins, halved
 from edgevae_export.runs import torch_runs, whole_runs
 from edgevae_export.sources import open_source
 
 pytest.importorskip("diffusers", reason="diffusers is in the diffusers extra")
-_spec = importlib.util.spec_from_file_location(
-    "diffusers_models", Path(__file__).with_name("diffusers_models.py")
-)
-assert _spec is not None
-assert _spec.loader is not None
-models = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(models)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +29,8 @@ def foreign():
 
     def get(name: str):
         if name not in made:
-            class_name = models.CONFIGURATIONS[name][0]
-            made[name] = adapt(models.make(name), class_name=class_name, where=name)
+            class_name = SMALL_MODELS[name].class_name
+            made[name] = adapt(make(name), class_name=class_name, where=name)
         return made[name]
 
     return get
@@ -49,7 +42,7 @@ def folder(tmp_path_factory):
 
     def get(name: str) -> Path:
         path: Path = tmp_path_factory.mktemp(name) / "vae"
-        models.make(name).save_pretrained(path)
+        make(name).save_pretrained(path)
         return path
 
     return get
@@ -61,10 +54,15 @@ def folder(tmp_path_factory):
         ("tiny", 1, 2),
         ("kl", 1, 2),
         ("kl-flux", 1, 2),
+        ("kl-flux2", 1, 2),
+        ("asymmetric", 1, 2),
         ("dc", 1, 2),
+        ("qwen", 1, 2),
         ("wan", 4, 9),
         ("wan", 8, 13),
         ("wan", 4, 1),
+        ("wan-residual", 4, 5),
+        ("wan-residual", 8, 13),
     ],
 )
 def test_what_is_exported_gives_what_diffusers_gives_for_the_whole_clip(
@@ -81,7 +79,7 @@ def test_what_is_exported_gives_what_diffusers_gives_for_the_whole_clip(
     assert np.abs(ours["decoder"](latents).astype(int) - decoded).max() <= 1
 
 
-@pytest.mark.parametrize("name", ["kl", "dc", "wan"])
+@pytest.mark.parametrize("name", ["kl", "dc", "wan", "wan-residual"])
 def test_half_precision_is_near_and_finite(name, foreign, noise):
     vae, clip = foreign(name), noise(5, 32, 48, 3)
     chunk = vae.spec.temporal_factor
@@ -96,6 +94,9 @@ def test_scaling_and_shift_are_in_the_specification(foreign):
     assert (spec.spatial_factor, spec.latent_channels) == (8, 16)
     assert spec.latent_mean == (0.1159,) * 16
     assert spec.latent_std == pytest.approx((1 / 0.3611,) * 16)
+    patched = foreign("kl-flux2").spec
+    assert (patched.spatial_factor, patched.latent_channels) == (16, 16)
+    assert min(patched.latent_std) < 0.5 * max(patched.latent_std)
     assert foreign("wan").spec.latent_std == (0.5, 1.0, 1.0, 2.0)
     assert foreign("kl").spec.encoder_halo_px is None
 
@@ -142,7 +143,7 @@ def test_filler_before_a_clip_has_no_influence_and_later_frames_have_none_on_ear
 
 @torch.no_grad()
 def test_a_planted_overflow_is_measured_and_its_layers_are_not_half(foreign, noise):
-    vae = adapt(models.make("kl"), class_name="AutoencoderKL", where="kl")
+    vae = adapt(make("kl"), class_name="AutoencoderKL", where="kl")
     # The residual stream, ahead of a normalisation which undoes the scale: as in SDXL's decoder.
     block = vae.decoder.decoder.up_blocks[3].resnets[0]
     block.conv2.weight *= 1e6
@@ -215,7 +216,7 @@ def test_what_is_no_vae_of_diffusers_or_damaged_is_refused(folder, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": "AutoencoderTiny"}))
     with pytest.raises(InputError, match="diffusers cannot load it"):
         open_source(tmp_path)
-    vae = models.make("tiny")
+    vae = make("tiny")
     with torch.no_grad():
         vae.encoder.layers[0].weight[0, 0, 0, 0] = float("nan")
     vae.save_pretrained(tmp_path / "nan")

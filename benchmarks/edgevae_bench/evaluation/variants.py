@@ -12,7 +12,7 @@ import edgevae
 from edgevae.bundle import Bundle
 from edgevae.frames import Frames, Latents
 from edgevae.spec import Precision, VaeSpec
-from edgevae_bench import claims
+from edgevae_bench.checkpoint import require_source
 from edgevae_bench.evaluation.codec import Codec, State
 from edgevae_bench.evaluation.coding import Ranges, dequantise, keep_channels, quantise
 from edgevae_bench.evaluation.plan import Plan
@@ -98,7 +98,7 @@ def open_half(
         )
         notes.append(f"{PYTORCH_HALF}: not measured, {missing}")
     else:
-        claims.require_source(plan.bundle, plan.checkpoint)
+        require_source(plan.bundle, plan.checkpoint)
         codecs[PYTORCH_HALF] = _open_pytorch_half(plan.checkpoint, model, threads=plan.threads)
     return codecs, notes
 

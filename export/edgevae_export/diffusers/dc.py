@@ -8,7 +8,6 @@ Linear attention sums over the whole picture, so there is no finite halo.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from torch.nn import functional as F
 from edgevae.errors import InputError
 from edgevae.spec import Role, VaeSpec
 from edgevae_export.diffusers.configuration import unit_scale
-from edgevae_export.foreign import ForeignVae
+from edgevae_export.foreign import ForeignVae, shared_copy
 
 
 class DcEncoder(nn.Module):
@@ -76,7 +75,7 @@ def adapt(vae: Any) -> ForeignVae:
         InputError: it is not one of RGB pictures, or normalises over the batch.
     """
     config = vae.config
-    plain = copy.deepcopy(vae)
+    plain: Any = shared_copy(vae)
     for module in plain.modules():
         if type(module).__name__ == "SanaMultiscaleLinearAttention":
             if module.norm_type != "rms_norm":
@@ -99,6 +98,7 @@ def adapt(vae: Any) -> ForeignVae:
         ),
         encoder=DcEncoder(plain),
         decoder=DcDecoder(plain),
+        own=vae,
         whole=lambda role, data: whole(vae, role, data),
         has_log_variance=False,
     )

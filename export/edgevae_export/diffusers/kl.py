@@ -8,7 +8,6 @@ Group normalisation and attention see the whole picture, so there is no finite h
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from edgevae.errors import InputError
 from edgevae.spec import Role, VaeSpec
 from edgevae_export.diffusers.configuration import unit_scale
 from edgevae_export.diffusers.layers import NearestUp, PictureAttention
-from edgevae_export.foreign import ForeignVae
+from edgevae_export.foreign import ForeignVae, shared_copy
 from edgevae_export.precision import HEADROOM, WARNED_HEADROOM
 
 
@@ -56,7 +55,7 @@ def adapt(vae: Any) -> ForeignVae:
         raise InputError(
             f"AutoencoderKL: got {config.in_channels} channels in and {config.out_channels} out, expected RGB, 3 and 3"
         )
-    plain = plainer(copy.deepcopy(vae))
+    plain = plainer(shared_copy(vae))
     return ForeignVae(
         spec=VaeSpec(
             temporal_factor=1,
@@ -70,6 +69,7 @@ def adapt(vae: Any) -> ForeignVae:
         ),
         encoder=KlEncoder(plain),
         decoder=KlDecoder(plain),
+        own=vae,
         whole=lambda role, data: whole(vae, role, data),
         has_log_variance=True,
         headroom=WARNED_HEADROOM if config.force_upcast else HEADROOM,

@@ -8,7 +8,6 @@ Each layer sees its neighbours only, so tiles that overlap by the halo are exact
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from edgevae.errors import InputError
 from edgevae.frames import round_up
 from edgevae.spec import Role, VaeSpec
 from edgevae_export.diffusers.configuration import unit_scale
-from edgevae_export.foreign import ForeignVae
+from edgevae_export.foreign import ForeignVae, shared_copy
 
 
 class TinyEncoder(nn.Module):
@@ -57,7 +56,7 @@ def adapt(vae: Any) -> ForeignVae:
             f"AutoencoderTiny: got {config.in_channels} channels in and {config.out_channels} out, {factor} pixels a "
             f"cell in and {up} out, expected RGB and the same factor"
         )
-    plain = copy.deepcopy(vae)
+    plain: Any = shared_copy(vae)
     return ForeignVae(
         spec=VaeSpec(
             temporal_factor=1,
@@ -71,6 +70,7 @@ def adapt(vae: Any) -> ForeignVae:
         ),
         encoder=TinyEncoder(plain),
         decoder=TinyDecoder(plain),
+        own=vae,
         whole=lambda role, data: whole(vae, role, data),
         has_log_variance=False,
     )

@@ -1,10 +1,10 @@
-"""AutoencoderKLWan: the VAE of Wan 2.1, causal in time, 1 + 4k frames; diffusers' list of features as explicit state.
+"""AutoencoderKLWan: the VAE of Wan 2.1 and 2.2, causal in time, 1 + 4k frames; diffusers' list of features as state.
 
     encoder   conv  [residual x n, space / 2 (time / 2)] x 4  residual, attention, residual  norm, conv  quant
     decoder   quant  conv  residual, attention, residual  [residual x n+1, (time x 2) space x 2] x 4  norm, conv
 
-Frames are folded into the batch, `[B*T, C, H, W]`; only `CausalConv`, `Halve` and `Double` look across time. Attention
-sees the whole frame, so there is no finite halo.
+Wan 2.2 works on patches of 2x2 pixels, and has shortcuts around its halvings and doublings (`wan_residual.py`).
+Attention sees the whole frame, so there is no finite halo.
 """
 
 from __future__ import annotations
@@ -13,119 +13,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from edgevae.errors import InputError
 from edgevae.spec import Role, VaeSpec
-from edgevae_export.diffusers.causal import (
-    Call,
-    CausalConv,
-    flat_conv,
-    join,
-    split,
-    state_specs,
-)
+from edgevae_export.diffusers.causal import Call, flat_conv, state_specs
 from edgevae_export.diffusers.configuration import unit_scale
-from edgevae_export.diffusers.layers import ChannelNorm, attend
+from edgevae_export.diffusers.wan_layers import Edge, layer, middle
+from edgevae_export.diffusers.wan_residual import ResidualDown, ResidualUp, patch_weight
 from edgevae_export.foreign import ForeignVae
-
-Step = tuple[Tensor, int, int]
-"""Features `[B*T, C, H, W]`, T, and how many of these are filler at the start of a clip."""
-
-
-class Residual(nn.Module):
-    """`WanResidualBlock`."""
-
-    def __init__(self, block: Any) -> None:  # Any: diffusers has no stubs, here and below
-        super().__init__()
-        self.norm1, self.norm2 = ChannelNorm(block.norm1.gamma), ChannelNorm(block.norm2.gamma)
-        self.conv1, self.conv2 = (
-            CausalConv(block.conv1, padding=1),
-            CausalConv(block.conv2, padding=1),
-        )
-        plain = isinstance(block.conv_shortcut, nn.Identity)
-        self.shortcut = nn.Identity() if plain else flat_conv(block.conv_shortcut)
-
-    def forward(self, step: Step, call: Call) -> Step:
-        x, times, lead = step
-        y = self.conv1(F.silu(self.norm1(x)), call, times=times, lead=lead)
-        y = self.conv2(F.silu(self.norm2(y)), call, times=times, lead=lead)
-        return self.shortcut(x) + y, times, lead
-
-
-class FrameAttention(nn.Module):
-    """`WanAttentionBlock`: over all positions of one frame."""
-
-    def __init__(self, block: Any) -> None:
-        super().__init__()
-        self.norm, self.to_qkv, self.proj = ChannelNorm(block.norm.gamma), block.to_qkv, block.proj
-
-    def forward(self, step: Step, call: Call) -> Step:
-        x, times, lead = step
-        q, k, v = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=-1)
-        seen = attend(q, k, v).transpose(1, 2).reshape(x.shape)
-        return x + self.proj(seen), times, lead
-
-
-class Halve(nn.Module):
-    """`WanResample` down: half the size, and with a `time_conv` every other frame, from itself and two before."""
-
-    def __init__(self, block: Any) -> None:
-        super().__init__()
-        self.space = block.resample
-        timed = block.mode == "downsample3d"
-        self.time = CausalConv(block.time_conv, padding=0).conv if timed else None
-
-    def forward(self, step: Step, call: Call) -> Step:
-        x, times, lead = step
-        x = self.space(x)
-        if self.time is None:
-            return x, times, lead
-        frames, after = split(x, times), (lead - 1) // 2
-        seen = call.past(frames, count=1) + frames
-        halved = split(
-            self.time(join([torch.cat(seen[i : i + 3], dim=1) for i in range(0, times, 2)])),
-            times // 2,
-        )
-        halved[after] = call.choose(halved[after], frames[lead].to(halved[after].dtype))
-        return join(halved), times // 2, after
-
-
-class Double(nn.Module):
-    """`WanResample` up: with a `time_conv` each frame becomes two, the first of a clip stays one; twice the size."""
-
-    def __init__(self, block: Any) -> None:
-        super().__init__()
-        self.conv = block.resample[1]
-        timed = block.mode == "upsample3d"
-        self.time = CausalConv(block.time_conv, padding=0) if timed else None
-
-    def forward(self, step: Step, call: Call) -> Step:
-        x, times, lead = step
-        if self.time is not None:
-            first = split(x, times)[lead]
-            # The first frame of a clip does not pass through here, so those after it do not see it.
-            pairs = split(self.time(x, call, times=times, lead=lead + 1), times)
-            frames = [frame for pair in pairs for frame in pair.chunk(2, dim=1)]
-            times, lead = 2 * times, 2 * lead + 1
-            frames[lead] = call.choose(frames[lead], first.to(frames[lead].dtype))
-            x = join(frames)
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest")), times, lead
-
-
-class Edge(nn.Module):
-    """The first or, behind a normalisation, the last convolution."""
-
-    def __init__(self, conv: Any, norm: Any = None) -> None:
-        super().__init__()
-        self.norm = None if norm is None else ChannelNorm(norm.gamma)
-        self.conv = CausalConv(conv, padding=1)
-
-    def forward(self, step: Step, call: Call) -> Step:
-        x, times, lead = step
-        if self.norm is not None:
-            x = F.silu(self.norm(x))
-        return self.conv(x, call, times=times, lead=lead), times, lead
 
 
 class WanEncoder(nn.Module):
@@ -133,24 +28,21 @@ class WanEncoder(nn.Module):
 
     chunk_frames = 4
 
-    def __init__(self, vae: Any) -> None:
+    def __init__(self, vae: Any) -> None:  # Any: diffusers has no stubs, here and below
         super().__init__()
-        e = vae.encoder
-        middle = [*e.down_blocks, e.mid_block.resnets[0]]
-        for attention, residual in zip(
-            e.mid_block.attentions, e.mid_block.resnets[1:], strict=True
-        ):
-            middle += [attention, residual]
+        e, patch = vae.encoder, vae.config.get("patch_size")
+        self.patches = nn.Identity() if patch is None else to_patches(patch)
+        blocks = map(ResidualDown if vae.config.get("is_residual") else layer, e.down_blocks)
         self.layers = nn.ModuleList(
-            [Edge(e.conv_in), *map(_layer, middle), Edge(e.conv_out, e.norm_out)]
+            [Edge(e.conv_in), *blocks, *middle(e.mid_block), Edge(e.conv_out, e.norm_out)]
         )
         self.quant_conv = flat_conv(vae.quant_conv)
 
     def forward(self, pixels: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         call = Call(state, like=pixels)
-        step = (pixels, self.chunk_frames, 3)
-        for layer in self.layers:
-            step = layer(step, call)
+        step = (self.patches(pixels), self.chunk_frames, 3)
+        for one in self.layers:
+            step = one(step, call)
         mean, log_variance = self.quant_conv(step[0]).chunk(2, dim=1)
         return (mean, log_variance.clamp(-30.0, 20.0), *call.following)
 
@@ -162,61 +54,73 @@ class WanDecoder(nn.Module):
 
     def __init__(self, vae: Any) -> None:
         super().__init__()
-        d = vae.decoder
+        d, patch = vae.decoder, vae.config.get("patch_size")
         self.quant_conv = flat_conv(vae.post_quant_conv)
-        middle = [d.mid_block.resnets[0]]
-        for attention, residual in zip(
-            d.mid_block.attentions, d.mid_block.resnets[1:], strict=True
-        ):
-            middle += [attention, residual]
+        blocks: list[nn.Module] = []
         for block in d.up_blocks:
-            middle += [*block.resnets, *(block.upsamplers or [])]
+            if vae.config.get("is_residual"):
+                blocks.append(ResidualUp(block))
+            else:
+                blocks += map(layer, [*block.resnets, *(block.upsamplers or [])])
         self.layers = nn.ModuleList(
-            [Edge(d.conv_in), *map(_layer, middle), Edge(d.conv_out, d.norm_out)]
+            [Edge(d.conv_in), *middle(d.mid_block), *blocks, Edge(d.conv_out, d.norm_out)]
         )
+        self.pixels = nn.Identity() if patch is None else from_patches(patch)
 
     def forward(self, latents: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         call = Call(state, like=latents)
         step = (self.quant_conv(latents), self.chunk_frames // 4, 0)
-        for layer in self.layers:
-            step = layer(step, call)
-        return (step[0], *call.following)
+        for one in self.layers:
+            step = one(step, call)
+        return (self.pixels(step[0]), *call.following)
+
+
+def to_patches(side: int) -> nn.Conv2d:
+    """Return a layer from pixels to patches."""
+    conv = nn.Conv2d(3, 3 * side * side, side, stride=side, bias=False)
+    conv.weight = nn.Parameter(patch_weight(side))
+    return conv
+
+
+def from_patches(side: int) -> nn.ConvTranspose2d:
+    """Return a layer from patches to pixels."""
+    conv = nn.ConvTranspose2d(3 * side * side, 3, side, stride=side, bias=False)
+    conv.weight = nn.Parameter(patch_weight(side))
+    return conv
 
 
 def adapt(vae: Any) -> ForeignVae:
     """Return an `AutoencoderKLWan` as what is exported.
 
     Raises:
-        InputError: it is one of Wan 2.2, or has not its four-fold time and eight-fold space.
+        InputError: it is not one of RGB clips, or has not its four-fold time and three halvings of space.
     """
     config = vae.config
-    if config.is_residual or config.patch_size is not None:
-        raise InputError(
-            "AutoencoderKLWan: got the one of Wan 2.2 (is_residual, patch_size), whose shortcuts across time have no "
-            "streaming graph yet; expected that of Wan 2.1"
-        )
-    if sum(config.temperal_downsample) != 2 or len(config.dim_mult) != 4 or config.in_channels != 3:
+    patch = config.patch_size or 1
+    rgb = config.in_channels == config.out_channels == 3 * patch * patch
+    if sum(config.temperal_downsample) != 2 or len(config.dim_mult) != 4 or not rgb:
         raise InputError(
             "AutoencoderKLWan: expected RGB in 3 halvings of space, 2 of them of time, as diffusers' own encode has it"
         )
-    encoder, decoder = WanEncoder(vae), WanDecoder(vae)
+    encoder, decoder, cell = WanEncoder(vae), WanDecoder(vae), 8 * patch
     with torch.no_grad():
-        _, _, *encoder_state = encoder(torch.zeros(4, 3, 16, 16))
+        _, _, *encoder_state = encoder(torch.zeros(4, 3, 2 * cell, 2 * cell))
         _, *decoder_state = decoder(torch.zeros(1, config.z_dim, 2, 2))
     return ForeignVae(
         spec=VaeSpec(
             temporal_factor=4,
-            spatial_factor=8,
+            spatial_factor=cell,
             latent_channels=config.z_dim,
             encoder_halo_px=None,
             decoder_halo_cells=None,
-            encoder_state=state_specs(encoder_state, prefix="encoder", height_px=16),
-            decoder_state=state_specs(decoder_state, prefix="decoder", height_px=16),
+            encoder_state=state_specs(encoder_state, prefix="encoder", height_px=2 * cell),
+            decoder_state=state_specs(decoder_state, prefix="decoder", height_px=2 * cell),
             lead_frames=3,
             **unit_scale(vae, channels=config.z_dim),
         ),
         encoder=encoder,
         decoder=decoder,
+        own=vae,
         whole=lambda role, data: whole(vae, role, data),
         has_log_variance=True,
     )
@@ -229,12 +133,3 @@ def whole(vae: Any, role: Role, data: Tensor) -> Tensor:
         vae.encode(clip).latent_dist.mode() if role == "encoder" else vae.decode(clip).sample
     )
     return result[0].transpose(0, 1)
-
-
-def _layer(block: Any) -> nn.Module:
-    kinds = {
-        "WanResidualBlock": Residual,
-        "WanAttentionBlock": FrameAttention,
-        "WanResample": Halve if str(getattr(block, "mode", "")).startswith("down") else Double,
-    }
-    return kinds[type(block).__name__](block)
