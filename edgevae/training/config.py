@@ -52,7 +52,7 @@ class TrainConfig:
 
     steps: int = 4000
     """Optimiser steps of the whole run; the learning rate reaches its end there."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     """Peak learning rate of AdamW."""
     linear_rate: float = 0.1
     """Factor on the learning rate for the linear patch maps, which start at the principal components."""

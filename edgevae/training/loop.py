@@ -16,6 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from tqdm import tqdm
 
 from edgevae.errors import InputError, UnavailableError
+from edgevae.training.alive import Vitality
 from edgevae.training.callbacks import Pictures, Progress, WeightAverage
 from edgevae.training.config import TrainConfig
 from edgevae.training.data import TrainData, batches, validation_batches
@@ -141,7 +142,8 @@ def _callbacks(launch: Launch, throughput: Throughput, session: Session) -> list
     keeper = Keeper(folder, metrics, throughput=throughput, processes=processes, state=launch.state)
     callbacks: list[Callback] = [WeightAverage(), throughput, keeper]
     if processes.first:
-        callbacks += [Progress(keeper), Pictures(folder, launch.data.validation[:_PICTURED_CLIPS])]
+        clips = launch.data.validation[:_PICTURED_CLIPS]
+        callbacks += [Progress(keeper), Pictures(folder, clips), Vitality(clips)]
     callbacks.append(Interrupt(processes))
     if config.patience:
         callbacks.append(Patience(keeper, validations=config.patience))

@@ -10,57 +10,26 @@ is dead is drawn again, and begins with no say in the result, so that the networ
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from edgevae.errors import EdgeVaeError, InputError
 from edgevae.nn.blocks import MemBlock, ResBlock
 from edgevae.nn.checkpoint import load_checkpoint, save_checkpoint
 from edgevae.nn.patches import PatchDecoder, PatchEncoder
 from edgevae.nn.vae import Vae
+from edgevae.training.alive import DEAD_SHARE, alive_shares
 from edgevae.training.config import TrainConfig
 from edgevae.training.data import clip_tensor, open_data
-from edgevae.training.module import reconstruct, to_unit_range
-
-DEAD_SHARE = 0.02
-"""A layer is dead where less than this share of its values is above 0."""
+from edgevae.training.module import to_unit_range
 
 CLIPS = 16
 """Clips that it is measured on."""
-
-
-def alive_shares(vae: Vae, clips: Iterable[Tensor]) -> dict[str, float]:
-    """Return the share of values that say something in what each convolution sees, by its name; the mean over clips.
-
-    That is neither 0 nor the same at every place of a clip.
-
-    Args:
-        vae: The network.
-        clips: `[B, T, 3, H, W]` in -1..1.
-    """
-    found: dict[str, list[float]] = {}
-    with contextlib.ExitStack() as stack, torch.no_grad():
-        for name, module in vae.named_modules():
-            if isinstance(module, nn.Conv2d):
-                seen = found.setdefault(name, [])
-
-                def note(
-                    _module: nn.Module, given: tuple[Tensor], seen: list[float] = seen
-                ) -> None:
-                    (x,) = given
-                    varies = x.amax((0, 2, 3), keepdim=True) > x.amin((0, 2, 3), keepdim=True)
-                    seen.append(float(((x != 0) & varies).float().mean()))
-
-                stack.callback(module.register_forward_pre_hook(note).remove)
-        for clip in clips:
-            reconstruct(vae, clip)
-    return {name: sum(shares) / len(shares) for name, shares in found.items() if shares}
 
 
 def revive(vae: Vae, alive: dict[str, float], *, seed: int) -> tuple[str, ...]:

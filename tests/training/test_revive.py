@@ -8,8 +8,11 @@ import torch
 from edgevae.errors import InputError
 from edgevae.nn.checkpoint import build
 from edgevae.nn.config import VaeConfig
+from edgevae.training import fit
+from edgevae.training.alive import alive_shares
+from edgevae.training.config import TrainConfig
 from edgevae.training.module import reconstruct
-from edgevae.training.revive import alive_shares, revive
+from edgevae.training.revive import revive
 
 CONFIG = VaeConfig(
     kind="video",
@@ -64,6 +67,30 @@ def test_a_branch_that_has_died_lives_again_and_the_result_stays(vae, clips):
     loss = reconstruct(vae, clips[0]).square().mean()
     loss.backward()
     assert float(vae.encoder.head.weight.grad.abs().max()) > 0, "the branch cannot learn"
+
+
+def test_a_run_says_once_which_layers_have_died(tmp_path, capsys):
+    config = TrainConfig(
+        model=CONFIG,
+        crop_px=32,
+        clip_frames=8,
+        batch_clips=2,
+        steps=6,
+        learning_rate=10.0,
+        warmup_steps=0,
+        clip_norm=0.0,
+        principal_patches=0,
+        val_every_steps=2,
+        val_clips=2,
+        val_crop_px=32,
+        val_frames=8,
+        ema_decay=0.0,
+    )
+    fit.start(config, "moving-digits", run=tmp_path / "run")
+    said = [line for line in capsys.readouterr().err.splitlines() if "is dead" in line]
+    assert said, "at this rate everything dies"
+    assert len({line.split(": ")[1] for line in said}) == len(said)
+    assert "lower the learning rate" in said[0]
 
 
 def test_networks_on_pixels_are_refused(tiny_run, clips):
