@@ -46,7 +46,7 @@ class DeviceError(EdgeVaeError):
 
 
 class OutOfMemoryError(DeviceError):
-    """The device has not enough memory for an allocation; what was there before is untouched and usable."""
+    """The device, or the machine, has not enough memory; what was there before is untouched and usable."""
 
 
 class InputError(EdgeVaeError):

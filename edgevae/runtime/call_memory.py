@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,8 @@ CALLS = 3
 
 TIMEOUT_S = 600.0
 """Large foreign models take a minute on a slow machine."""
+
+_logger = logging.getLogger("edgevae")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,7 @@ def call_memory(
     with contextlib.suppress(OSError, ValueError, ConfigError):  # not there, or of no use: measure
         return from_dict(CallMemory, json.loads(kept.read_text()), where=str(kept))
     sides = SIDES_PX[1:] if is_local else SIDES_PX
+    _logger.info("%s: measuring what a call takes from memory, once", graph.file)
     found = fit(
         {
             side**2: _measured(bundle.path, role, precision, side_px=side, threads=threads)

@@ -35,7 +35,10 @@ _logger = logging.getLogger("edgevae")
 
 @dataclass(frozen=True, eq=False)
 class TiledState:
-    """The state of a frame: that of each of its tiles. Good for as many calls as those are."""
+    """The state of a frame: that of each of its tiles. Good for as many calls as those are.
+
+    On a GPU that is one, and a call that fails half-way has used up the states of the tiles before.
+    """
 
     owner: object
     """The session that made it."""

@@ -15,8 +15,8 @@ from edgevae.tiles import Grid, blend_margin, grid
 SLACK = 1.1
 """Calls were seen to take up to 6 % more per pixel at other sizes than at the one that is measured."""
 
-OWN_CHUNKS = 3
-"""Chunks of frames that the runtime holds in a call: padded, as a result, and cropped."""
+OWN_CHUNKS = 2
+"""Chunks of frames that the runtime holds in a call: padded, and as a result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Tiling:
     """Most that this process may have in memory, as estimated; tiles are as large as fit. On the CPU only."""
     roles: tuple[Role, ...] = ("encoder", "decoder")
     """Which graphs will run, for the estimate."""
-    held_chunks: int = 2
+    held_chunks: int = 1
     """Chunks of frames that the caller holds at once, beside those of the runtime, for the estimate."""
     held_frames: int = 0
     """Single frames beside these, as a codec holds them, for the estimate."""

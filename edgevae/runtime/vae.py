@@ -163,7 +163,8 @@ class Vae:
             batch: Streams that run side by side in one call.
 
         Raises:
-            InputError: a number is below 1.
+            InputError: a number is below 1, or no tile fits into the memory that was allowed (`Tiling`).
+            OutOfMemoryError: there are no tiles, and this machine's CPU has not the memory for such frames.
         """
         return stream_module.start(
             self._encoder,
