@@ -20,6 +20,10 @@ COMMANDS = {
         "edgevae_export.cli:command",
         "Write a checkpoint as a bundle of ONNX graphs, checked against PyTorch.",
     ),
+    "import": (
+        "edgevae_export.import_command:command",
+        "Write two ONNX files of somebody else as a bundle, checked against what they give.",
+    ),
     "debug-precision": (
         "edgevae_export.debug_command:command",
         "Say layer by layer what float16 does to a network, and where it goes wrong first.",

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from edgevae.cli.options import json_option, print_result
 from edgevae.errors import UnavailableError
 from edgevae_export.source_options import first_frames, open_named, source_options
-
-if TYPE_CHECKING:
-    from edgevae_export.verify import Verification
 
 
 @click.command(
@@ -67,6 +63,7 @@ def command(
     source = open_named(checkpoint, module, weights)
     try:
         from edgevae_export.export import export_bundle, steps
+        from edgevae_export.verification_table import table
     except ImportError as error:
         raise UnavailableError(
             f"export: {error}; install it with `pip install 'edgevae[export]'`"
@@ -103,32 +100,5 @@ def command(
     print_result(
         summary,
         as_json=as_json,
-        text=f"{_table(result)}\n{written.path}  {total} bytes  sha256 {written.digest}",
+        text=f"{table(result)}\n{written.path}  {total} bytes  sha256 {written.digest}",
     )
-
-
-def _table(result: Verification) -> str:
-    """Return the comparisons as lines of equal columns."""
-    lines = ["against PyTorch fp32           sample  channels   latents    frames     PSNR"]
-    for c in result.comparisons:
-        runner = f"{c.runner} {c.precision}"
-        psnr = "equal" if c.frames_psnr_dB == float("inf") else f"{c.frames_psnr_dB:.1f} dB"
-        lines.append(
-            f"{runner:<30} {c.sample:<7} {c.channels or 'all':>8} {c.latents_max_difference:>9.2g} "
-            f"{c.frames_max_levels:>3.0f} levels {psnr:>8}"
-        )
-    if result.fp16_peak_activation is not None:
-        lines.append(
-            f"peak activation in fp16: {result.fp16_peak_activation:.4g} of 65504, in {result.fp16_peak_layer}"
-        )
-    kept, widened = set(result.fp16_kept_layers), set(result.fp16_widened_layers)
-    for what, layers in (
-        ("computes in float32 and gives it", kept & widened),
-        ("computes in float32", kept - widened),
-        ("gives float32", widened - kept),
-    ):
-        lines += [f"{layer} {what}: {result.fp16_because[layer]}" for layer in sorted(layers)]
-    if result.fp16_search_runs > 1:
-        lines.append(f"found in {result.fp16_search_runs} runs in half precision")
-    lines += [f"{file}: {said}" for file, said in result.builds.items()]
-    return "\n".join(lines)

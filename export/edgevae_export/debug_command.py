@@ -48,7 +48,7 @@ def command(
 
     Every layer is run in half precision twice, on the frames on which an export is checked: by itself, on inputs
     that are right (own), and in a network that is all in half precision (network). The first layer whose own error is
-    bad is the cause; those behind it pass it on. CHECKPOINT is what `edgevae export` takes. Exit code 0 whatever is
+    bad and spoils those behind it is the cause. CHECKPOINT is what `edgevae export` takes. Exit code 0 whatever is
     found.
     """
     from tqdm import tqdm

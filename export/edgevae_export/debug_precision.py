@@ -11,7 +11,7 @@ from edgevae.frames import Frames
 from edgevae.spec import Role
 from edgevae_export.exportable import Source
 from edgevae_export.layer_errors import BAD_SNR_dB, LayerError, measure_layers
-from edgevae_export.layer_names import user_prefix
+from edgevae_export.layer_names import user_path, user_prefix
 from edgevae_export.precision import FLOAT16_MAX, Peaks, choose_pins
 from edgevae_export.runs import ROLES
 from edgevae_export.samples import samples
@@ -26,7 +26,7 @@ class Diagnosis:
     verdict: str
     """In a sentence: where it goes wrong first, and why."""
     first_bad: str | None
-    """The first layer whose own error is bad: the cause."""
+    """The first layer whose own error is bad and spoils what comes behind it: the cause."""
     first_not_finite: str | None
     """The first layer that gives NaN or Inf where the whole network is in half."""
     float32_in_export: tuple[str, ...]
@@ -74,9 +74,9 @@ def diagnose(
         inputs = {e.layer: e.peak_in for e in found[role].layers}
         peaks = Peaks(inputs, {e.layer: e.peak_out for e in found[role].layers})
         pins = choose_pins(module, peaks, headroom=exportable.headroom)
-        layers = [replace(e, layer=e.layer.removeprefix(prefix)) for e in found[role].layers]
-        pinned = tuple(n.removeprefix(prefix) for n in sorted(pins.names))
-        lost = (found[role].first_not_finite or "").removeprefix(prefix) or None
+        layers = [replace(e, layer=user_path(e.layer, prefix)) for e in found[role].layers]
+        pinned = tuple(user_path(n, prefix) for n in sorted(pins.names))
+        lost = user_path(found[role].first_not_finite or "", prefix) or None
         diagnoses.append(read(role, layers, pinned, lost=lost))
     return tuple(diagnoses)
 
@@ -96,7 +96,7 @@ def read(
         pinned: Those that export would not leave in float16 alone.
         lost: Where NaN or Inf first comes out of the network in half.
     """
-    bad = next((e for e in layers if e.own_is_bad), None)
+    bad = culprit(layers)
     return Diagnosis(
         role=role,
         verdict=_verdict(layers, bad, lost),
@@ -105,6 +105,23 @@ def read(
         float32_in_export=pinned,
         layers=tuple(layers),
     )
+
+
+def culprit(layers: Sequence[LayerError]) -> LayerError | None:
+    """Return the first layer that is bad by itself and spoils at least half of the layers from it on in the network.
+
+    A branch whose result hardly varies, as of an attention that sees everything alike, is bad by itself and harmless:
+    its error is small beside the sum that it goes into, and the layers behind it are good.
+
+    Args:
+        layers: In the order they run.
+    """
+    for index, error in enumerate(layers):
+        behind = layers[index:]
+        spoilt = sum(e.network_snr_dB < BAD_SNR_dB or not e.network_finite for e in behind)
+        if not error.own_finite or (error.own_is_bad and 2 * spoilt >= len(behind)):
+            return error
+    return None
 
 
 def why(error: LayerError) -> str:
@@ -127,7 +144,7 @@ def why(error: LayerError) -> str:
 
 def _verdict(layers: Sequence[LayerError], bad: LayerError | None, lost: str | None) -> str:
     if bad is not None:
-        more = sum(e.own_is_bad for e in layers) - 1
+        more = sum(e.own_is_bad for e in layers if e is not bad)
         others = f"; bad by themselves are {more} more" if more else ""
         return f"goes wrong first in {bad.layer} ({bad.kind}): {why(bad)}{others}"
     if lost is not None:

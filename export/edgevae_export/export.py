@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,6 @@ from edgevae.bundle import GOLDEN, VERIFICATION, Bundle, is_bundle, write_bundle
 from edgevae.errors import InputError
 from edgevae.frames import Frames
 from edgevae.spec import GraphSpec, Precision, Role, VaeSpec
-from edgevae.strict import to_dict
 from edgevae.version import __version__
 from edgevae_export import nested, verify
 from edgevae_export.exportable import Source, graph_spec
@@ -113,7 +110,7 @@ def export_bundle(
     result = _verify(export, files, graphs, expected, gates=gates, step=step)
     step("write")
     files[GOLDEN] = _golden(export, clips["real"])
-    files[VERIFICATION] = (json.dumps(_finite(to_dict(result)), indent=1) + "\n").encode()
+    files[VERIFICATION] = verify.as_json(result)
     bundle = write_bundle(
         target,
         files,
@@ -245,12 +242,3 @@ def _golden(export: _Export, real: Frames) -> bytes:
         {"frames": frames, "latents": latents, "decoded": reference["decoder"](latents)}
     )
     return data
-
-
-def _finite(value: object) -> object:
-    """Return a JSON-like value with infinities as null, which JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,12 +10,17 @@ Nothing behind this line asks where a network is from.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from torch import nn
 
 from edgevae.spec import GraphSpec, Precision, Role, TensorSpec, VaeSpec, next_name, with_dtype
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OPSET = 20
+"""Of every graph: parsed by TensorRT 10.0 and later (JetPack 6 has 10.3)."""
 
 
 class Exportable(Protocol):

@@ -15,3 +15,17 @@ def user_prefix(module: nn.Module) -> str:
         prefix += f"{child}."
         module = module.get_submodule(child)
     return prefix
+
+
+def user_path(name: str, prefix: str) -> str:
+    """Return a layer's name in the user's network.
+
+    Args:
+        name: In the graph module.
+        prefix: Of `user_prefix`; of a layer that a wrapper has beside the network, only what wraps the wrapper goes.
+    """
+    for part in prefix.split(".")[:-1]:
+        if not name.startswith(f"{part}."):
+            break
+        name = name.removeprefix(f"{part}.")
+    return name

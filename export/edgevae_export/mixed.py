@@ -17,7 +17,7 @@ from edgevae.frames import Frames
 from edgevae.spec import Role
 from edgevae_export import verify
 from edgevae_export.exportable import Exportable
-from edgevae_export.layer_names import user_prefix
+from edgevae_export.layer_names import user_path, user_prefix
 from edgevae_export.pin_search import Gate, PinSearch
 from edgevae_export.precision import Peaks, Pins, choose_pins, why_pinned
 from edgevae_export.runs import ROLES
@@ -42,7 +42,7 @@ class MixedPrecision:
 
     def path(self, role: Role, name: str) -> str:
         """Return a layer's name for people: the role, and its path in the user's network."""
-        return f"{role} {name.removeprefix(self.prefixes.get(role, ''))}"
+        return f"{role} {user_path(name, self.prefixes.get(role, ''))}"
 
 
 def find_pins(

@@ -49,7 +49,7 @@ class Gate:
         gates: verify.Gates,
     ) -> None:
         self._exportable, self._expected, self._gates = exportable, expected, gates
-        self._chunk_frames = chunk_frames
+        self.chunk_frames = chunk_frames
         self._exact: dict[Role, Run] | None = None
         self.runs = 0
         self.comparisons: tuple[verify.Comparison, ...] = ()
@@ -64,7 +64,7 @@ class Gate:
         runs = torch_runs(
             self._exportable,
             precision="fp16",
-            chunk_frames=self._chunk_frames,
+            chunk_frames=self.chunk_frames,
             pins=pins,
             peaks=peaks,
             roles=roles,
@@ -90,7 +90,7 @@ class Gate:
     def _known(self) -> dict[Role, Run]:
         """Return float32 runs that remember: what they are asked for is mostly what the references hold."""
         if self._exact is None:
-            exact = torch_runs(self._exportable, precision="fp32", chunk_frames=self._chunk_frames)
+            exact = torch_runs(self._exportable, precision="fp32", chunk_frames=self.chunk_frames)
             self._exact = {
                 "encoder": remembered(exact["encoder"]),
                 "decoder": self._decoded(exact["decoder"]),
@@ -127,7 +127,7 @@ class PinSearch:
     ) -> None:
         self._gate, self._modules, self._progress = gate, modules, progress
         self._errors = measure_layers(
-            exportable, clips, chunk_frames=gate._chunk_frames, whole_network=False
+            exportable, clips, chunk_frames=gate.chunk_frames, whole_network=False
         )
 
     def extend(self, required: Mapping[Role, Pins]) -> Found | None:

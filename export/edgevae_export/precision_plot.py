@@ -24,7 +24,7 @@ DECIBELS = (0.0, 120.0)
 """Range of the upper panel."""
 POWERS = (-4.0, 8.0)
 """Range of the lower panel, powers of ten."""
-LINE_LETTERS = 140
+LINE_LETTERS = 130
 """Of the verdict, before it is cut; the whole of it is its tip."""
 
 STYLE = """
@@ -63,11 +63,12 @@ def draw(found: Sequence[Diagnosis], *, name: str) -> str:
 
 def _half(root: Element, found: Diagnosis, *, top: int) -> int:
     """Draw one half of a VAE; return where it ends."""
-    said = f"{found.role}: {found.verdict}"
+    said = found.verdict
     short = said if len(said) <= LINE_LETTERS else f"{said[:LINE_LETTERS]}..."
-    heading = _text(root, short, x=MARGIN_PX, y=top + 18, look="heading")
-    ElementTree.SubElement(heading, "title").text = said
-    upper, lower = top + 48, top + 48 + PANEL_PX + GAP_PX
+    _text(root, found.role, x=MARGIN_PX, y=top + 18, look="heading")
+    line = _text(root, short, x=MARGIN_PX, y=top + 36)
+    ElementTree.SubElement(line, "title").text = said
+    upper, lower = top + 68, top + 68 + PANEL_PX + GAP_PX
     legend = (
         "signal over error, dB: dots by itself, rings in a network of half; below the line is bad"
     )
@@ -81,6 +82,9 @@ def _half(root: Element, found: Diagnosis, *, top: int) -> int:
     for index, error in enumerate(found.layers):
         x = MARGIN_PX + (WIDTH_PX - 2 * MARGIN_PX) * (index + 0.5) / len(found.layers)
         _layer(root, error, x=x, upper=upper, lower=lower)
+        if error.layer == found.first_bad:
+            side = {"text-anchor": "end"} if x > WIDTH_PX / 2 else {}
+            _text(root, error.layer, x=x, y=upper + PANEL_PX - 10, look="bad").attrib |= side
     return lower + PANEL_PX + GAP_PX
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from edgevae.frames import lead_in
-from edgevae.runtime.onnxruntime import OnnxRuntimeSession
+from edgevae.runtime.onnxruntime import HostState, OnnxRuntimeSession
 from edgevae.spec import GraphSpec, Precision, Role, VaeSpec
 from edgevae_export.exportable import Exportable, graph_spec
 from edgevae_export.precision import Peaks, Pins, halved, watch_peaks
@@ -54,7 +55,7 @@ def torch_runs(
 def onnx_runs(models: Sequence[tuple[bytes, GraphSpec]], spec: VaeSpec) -> dict[Role, Run]:
     """Return the exported encoder and decoder in ONNX Runtime."""
     return {
-        graph.role: partial(_onnx_run, OnnxRuntimeSession(model, graph), spec)
+        graph.role: partial(onnx_run, OnnxRuntimeSession(model, graph), spec)
         for model, graph in models
     }
 
@@ -98,7 +99,20 @@ def run_module(
     return _whole(graph, spec, parts)
 
 
-def _onnx_run(session: OnnxRuntimeSession, spec: VaeSpec, data: np.ndarray) -> np.ndarray:
+class GraphSession(Protocol):
+    """What a run needs of a session."""
+
+    graph: GraphSpec
+
+    def initial_state(self, *, batch: int, height_px: int, width_px: int) -> HostState:
+        """Return the state at the beginning of a clip."""
+
+    def run(self, data: np.ndarray, state: HostState) -> tuple[np.ndarray, HostState]:
+        """Return the data output and the next state."""
+
+
+def onnx_run(session: GraphSession, spec: VaeSpec, data: np.ndarray) -> np.ndarray:
+    """Return what a graph gives for a whole clip, chunk by chunk with state."""
     sizes = _sizes(session.graph, spec, data)
     state = session.initial_state(batch=1, height_px=sizes["height"], width_px=sizes["width"])
     parts = []

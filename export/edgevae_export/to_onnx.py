@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from edgevae.spec import GraphSpec, TensorSpec
+from edgevae_export.exportable import OPSET
 from edgevae_export.passes import clean_up
-
-OPSET = 20
-"""Parsed by TensorRT 10.0 and later (JetPack 6 has 10.3)."""
 
 EXAMPLE = {"batch": 2, "height": 6, "width": 10}
 """Sizes of the traced example, in latent cells. All differ, and none is 1, which the exporter bakes in (torch 2.13)."""

@@ -11,6 +11,7 @@ Each decoder gets the reference's latents, so that an error of the encoder does 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import numpy as np
 from edgevae.errors import ParityError
 from edgevae.frames import Frames, Latents, fill_channels, psnr_dB
 from edgevae.spec import Precision, Role
+from edgevae.strict import to_dict
 from edgevae_export.exportable import Exportable
 from edgevae_export.precision import Peaks
 from edgevae_export.runs import Run, remembered, torch_runs
@@ -87,6 +89,8 @@ class Verification:
     """How often half precision was tried to find them; 1 where what was measured is enough."""
     builds: dict[str, str] = field(default_factory=dict)
     """What TensorRT-RTX made of each graph file."""
+    reference: str = "PyTorch fp32"
+    """What was compared with."""
 
 
 @dataclass(frozen=True)
@@ -214,3 +218,17 @@ def _require(what: str, got: float, *, most: float, of: Comparison) -> None:
             f"{of.runner} {of.precision} on {of.sample} frames{part}: {what} {got:.4g}, expected at most {most:g}; "
             "nothing was written: keep this precision out with --precision, or train the network to smaller activations"
         )
+
+
+def as_json(result: Verification) -> bytes:
+    """Return what is stored of a verification; infinities are null."""
+    return (json.dumps(_finite(to_dict(result)), indent=1) + "\n").encode()
+
+
+def _finite(value: object) -> object:
+    """Return a JSON-like value with infinities as null, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -74,6 +74,11 @@ def planted(fault: str) -> Source:
     net.up.loud.bias *= factor
     net.up.loud.bias += offset
     foreign = ForeignVae(
-        spec=net.spec, encoder=Encode(net), decoder=Decode(net), whole=None, has_log_variance=False
+        spec=net.spec,
+        encoder=Encode(net),
+        decoder=Decode(net),
+        whole=None,
+        own=net,
+        has_log_variance=False,
     )
     return Source(foreign, f"planted-{fault}", "0" * 64, library=None)

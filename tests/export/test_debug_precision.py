@@ -90,6 +90,16 @@ def test_a_fault_between_layers_is_not_blamed_on_a_layer():
     assert "errors add up: 20.0 dB at b" in read("encoder", [tired], (), lost=None).verdict
 
 
+def test_a_branch_that_loses_what_nobody_behind_it_needs_is_not_blamed():
+    branch = layer("branch", own_snr_dB=30.0, network_snr_dB=30.0)
+    assert (
+        read("encoder", [layer("a"), branch, layer("b"), layer("c")], (), lost=None).first_bad
+        is None
+    )
+    spoilt = [layer(name, network_snr_dB=30.0) for name in "bc"]
+    assert read("encoder", [layer("a"), branch, *spoilt], (), lost=None).first_bad == "branch"
+
+
 def test_the_picture_has_a_dot_of_every_layer_and_needs_no_other_file(diagnosed):
     found = list(diagnosed("overflow").values())
     text = draw(found, name="a <name> & more")

@@ -11,9 +11,9 @@ from edgevae.bundle import Bundle
 from edgevae.errors import ParityError
 from edgevae.nn import load_checkpoint
 from edgevae_export import to_tensorrt, verify
+from edgevae_export.exportable import OPSET
 from edgevae_export.own import OwnVae
 from edgevae_export.runs import onnx_runs
-from edgevae_export.to_onnx import OPSET
 
 GRAPHS = [
     (kind, role, p)

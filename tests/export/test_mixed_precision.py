@@ -13,7 +13,6 @@ import torch
 from edgevae.errors import ParityError
 from edgevae.nn import load_checkpoint
 from edgevae_export import verify
-from edgevae_export.export import export_bundle
 from edgevae_export.exportable import Source
 from edgevae_export.mixed import find_pins
 from edgevae_export.own import OwnVae
@@ -21,6 +20,7 @@ from edgevae_export.precision import Peaks
 from edgevae_export.runs import ROLES
 from edgevae_export.samples import samples
 from edgevae_export.subset_search import smallest
+from edgevae_export.verification_table import table
 
 _spec = importlib.util.spec_from_file_location("planted", Path(__file__).with_name("planted.py"))
 assert _spec is not None
@@ -48,7 +48,7 @@ def test_where_not_even_all_members_pass_none_are_found():
 
 def found(source: Source, gates: verify.Gates):
     vae = source.exportable
-    clips = samples(chunk_frames=1, cell_px=4)
+    clips = samples(chunk_frames=1, cell_px=vae.spec.spatial_factor)
     clips["real"] = clips["real"][:, :48, :64]
     measured = {role: Peaks() for role in ROLES}
     expected = verify.references(vae, clips, chunk_frames=1, peaks=measured)
@@ -99,9 +99,7 @@ def test_a_gate_that_not_even_float32_passes_is_refused_with_the_first_failure()
 
 
 @torch.no_grad()
-def test_an_overflow_in_a_network_of_our_own_is_pinned_and_said_in_the_bundle(
-    tiny_checkpoint, tmp_path
-):
+def test_an_overflow_in_a_network_of_our_own_is_pinned_and_said(tiny_checkpoint):
     vae = load_checkpoint(tiny_checkpoint.with_name("tiny-image.checkpoint"))
     name, block = next(
         (n, m) for n, m in vae.encoder.named_modules() if type(m).__name__ == "ResBlock"
@@ -109,11 +107,21 @@ def test_an_overflow_in_a_network_of_our_own_is_pinned_and_said_in_the_bundle(
     block.conv1.weight *= 1e6
     block.conv1.bias *= 1e6
     block.conv2.weight /= 1e6
-    source = Source(OwnVae(vae), "loud", "0" * 64)
-    bundle, result = export_bundle(source, tmp_path / "out", precisions=("fp16",))
-    layers = (f"encoder encoder.{name}.conv1", f"encoder encoder.{name}.conv2")
-    assert result.fp16_kept_layers == layers
-    assert result.fp16_widened_layers == layers[:1]
-    report = json.loads(bundle.read("verification.json"))
-    assert report["fp16_because"].keys() == set(layers)
-    assert report["fp16_search_runs"] == 1
+    mixed, _ = found(Source(OwnVae(vae), "loud", "0" * 64), verify.Gates())
+    loud, after = f"encoder.{name}.conv1", f"encoder.{name}.conv2"
+    assert mixed.pins["encoder"].kept == {loud, after}
+    assert mixed.pins["encoder"].widened == {loud}
+    layers = (f"encoder {loud}", f"encoder {after}")
+    report = verify.Verification(
+        gates=verify.Gates(),
+        comparisons=mixed.comparisons,
+        fp16_peak_activation=None,
+        fp16_peak_layer=None,
+        fp16_kept_layers=layers,
+        fp16_widened_layers=layers[:1],
+        fp16_because=mixed.because,
+    )
+    said = table(report)
+    assert f"{layers[0]} computes in float32 and gives it: its output reaches " in said
+    assert f"{layers[1]} computes in float32: its input reaches " in said
+    assert json.loads(verify.as_json(report))["fp16_because"].keys() == set(layers)

@@ -27,6 +27,8 @@ PATCH = 2
 class PatchEncoder(nn.Module):
     """Pixels to the moments of the posterior, in patches."""
 
+    wraps = "encoder"  # see layer_names.py
+
     def __init__(
         self, vae: Any, *, channels: int
     ) -> None:  # Any: diffusers has no stubs, here and below
@@ -46,6 +48,8 @@ class PatchEncoder(nn.Module):
 
 class PatchDecoder(nn.Module):
     """Latents in patches to pixels."""
+
+    wraps = "decoder"  # see layer_names.py
 
     def __init__(self, vae: Any) -> None:
         super().__init__()

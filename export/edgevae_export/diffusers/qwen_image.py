@@ -43,6 +43,8 @@ class Picture(nn.Module):
         outputs: How many results it has ahead of its state.
     """
 
+    wraps = "network"  # see layer_names.py
+
     def __init__(self, network: WanEncoder | WanDecoder, *, outputs: int) -> None:
         super().__init__()
         for block in list(network.modules()):
