@@ -160,6 +160,7 @@ def foreign():
         spec=spec,
         encoder=halves["encoder"],
         decoder=halves["decoder"],
+        own=torch.nn.ModuleDict(halves),
         whole=lambda role, data: halves[role].layer(data),
         has_log_variance=False,
     )
