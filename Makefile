@@ -7,8 +7,8 @@
 #   make results NAME=2core-xeon   on a machine with nothing else to do: measure the shipped model on its CPU against PyTorch
 #                and OpenVINO, about 10 minutes on two cores, into benchmarks/results/cpu-NAME.json; then the README's figures
 #   make docs    write docs/cli.md from --help, the tables of docs/architecture.md from the modules, the schema of the
-#                benchmark's results from its classes, and the figures of README.md and docs/results.svg from
-#                benchmarks/results
+#                benchmark's results from its classes, and the figures of README.md, docs/results.svg and docs/predict.md
+#                from benchmarks/results
 #   make cards   write the figures of the model cards from benchmarks/results/quality-*.json
 #   make assets  write the tiny models of the tests again
 #   make clean   remove what these targets made
@@ -80,6 +80,7 @@ docs: $(VENV)/ready
 	$(RUN) docs/make_architecture.py
 	$(RUN) -m edgevae_bench.json_schema
 	$(RUN) docs/make_results.py
+	$(RUN) docs/make_predict.py
 
 cards: $(VENV)/ready
 	$(RUN) docs/make_cards.py

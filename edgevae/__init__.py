@@ -27,6 +27,7 @@ from edgevae.errors import (
     UnavailableError,
 )
 from edgevae.frames import chunks
+from edgevae.runtime.predictor import Predictor, load_predictor
 from edgevae.runtime.stream import StreamState
 from edgevae.runtime.tensorrt_options import TensorRtOptions
 from edgevae.runtime.tiling import Tiling
@@ -47,6 +48,7 @@ __all__ = [
     "MediaError",
     "OutOfMemoryError",
     "ParityError",
+    "Predictor",
     "Profile",
     "Size",
     "StreamState",
@@ -59,4 +61,5 @@ __all__ = [
     "__version__",
     "chunks",
     "load",
+    "load_predictor",
 ]

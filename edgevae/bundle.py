@@ -1,4 +1,4 @@
-"""A bundle on disk: the graphs of one VAE, with a sha256 for every byte.
+"""A bundle on disk: the graphs of one model, with a sha256 for every byte.
 
     NAME/
       manifest.sha256        sha256 of manifest.json, in hexadecimal, and a newline: the digest of the bundle
@@ -22,11 +22,15 @@ from typing import Any
 
 from edgevae.errors import ConfigError, IncompatibleError, InputError, IntegrityError
 from edgevae.files import atomic_folder, sha256
-from edgevae.spec import GraphSpec, Precision, Role, VaeSpec, one_of
+from edgevae.roles import FLOWS, VAE, Role
+from edgevae.spec import GraphSpec, Precision, VaeSpec, one_of
 from edgevae.strict import from_dict, to_dict
 
-FORMAT_VERSIONS = (1, 2)
-"""What this edgevae reads: 2 is 1 with `nested_channels`, `lead_frames` and a halo of the whole frame in the spec.
+FORMAT_VERSIONS = (1, 2, 3)
+"""What this edgevae reads.
+
+2 is 1 with `nested_channels`, `lead_frames` and a halo of the whole frame in the spec. 3 is 2 with other graphs than an
+encoder and a decoder.
 
 A bundle is written as the lowest version that can say what it holds: one without any of these stays readable for every
 edgevae, and one with them is refused by those that would not know what is meant.
@@ -60,7 +64,8 @@ class Manifest:
     spec: VaeSpec
     """Factors, state, halo and normalisation."""
     graphs: tuple[GraphSpec, ...]
-    """One per role and precision."""
+    """One per role and precision. What is no encoder or decoder has its caches here, not in the spec: latents are
+    those of the VAE, whatever is built on it."""
     files: dict[str, FileEntry]
     """Every file of the bundle but the manifest and its digest."""
 
@@ -143,19 +148,38 @@ class Bundle:
         for graph in self.manifest.graphs:
             if (graph.role, graph.precision) == (role, precision):
                 return graph
+        self.require((role,), what="this")
         have = ", ".join(sorted({g.precision for g in self.manifest.graphs}))
         raise InputError(
             f"{self.path}: no {role} in {precision}, it has {have}; export with --precision {precision}"
         )
 
+    def require(self, roles: tuple[Role, ...], *, what: str) -> None:
+        """Check that there are graphs of some roles, in whatever precision.
+
+        Raises:
+            InputError: the bundle is of another kind of model.
+        """
+        missing = [role for role in roles if role not in self.roles]
+        if missing:
+            raise InputError(
+                f"{self.path}: has no {' and no '.join(missing)}, which {what} needs; it has {', '.join(self.roles)}"
+            )
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles of which there are graphs, in the order of `FLOWS`."""
+        have = {g.role for g in self.manifest.graphs}
+        return tuple(role for role in FLOWS if role in have)
+
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """The precisions in which both graphs are here, fp32 first."""
+        """The precisions in which graphs of all its roles are here, fp32 first."""
         roles_of = {
             p: {g.role for g in self.manifest.graphs if g.precision == p} for p in ("fp32", "fp16")
         }
         order: tuple[Precision, ...] = ("fp32", "fp16")
-        return tuple(p for p in order if roles_of[p] == {"encoder", "decoder"})
+        return tuple(p for p in order if roles_of[p] and roles_of[p] == set(self.roles))
 
 
 def is_bundle(path: str | os.PathLike[str]) -> bool:
@@ -201,7 +225,7 @@ def write_bundle(
         n: FileEntry(bytes=len(data), sha256=sha256(data)) for n, data in sorted(files.items())
     }
     manifest = Manifest(
-        format_version=2 if _beyond_version_1(spec) else 1,
+        format_version=_least_version(spec, graphs),
         name=name,
         edgevae_version=edgevae_version,
         checkpoint_sha256=checkpoint_sha256,
@@ -273,11 +297,21 @@ def _beyond_version_1(spec: VaeSpec) -> tuple[str, ...]:
     return tuple(name for name, there in said.items() if there)
 
 
+def _least_version(spec: VaeSpec, graphs: tuple[GraphSpec, ...]) -> int:
+    """Return the lowest format version that can say what a bundle holds."""
+    if {g.role for g in graphs} - set(VAE):
+        return 3
+    return 2 if _beyond_version_1(spec) else 1
+
+
 def _contradiction(manifest: Manifest) -> str | None:
     """Return what in a manifest contradicts itself, or None."""
     beyond = _beyond_version_1(manifest.spec)
     if beyond and manifest.format_version < 2:
         return f"format version {manifest.format_version} has no {' and no '.join(beyond)}"
+    others = sorted({g.role for g in manifest.graphs} - set(VAE))
+    if others and manifest.format_version < 3:
+        return f"format version {manifest.format_version} has no {' and no '.join(others)}"
     seen = set[tuple[Role, Precision]]()
     for graph in manifest.graphs:
         if graph.chunk_frames < 1 or graph.chunk_frames % manifest.spec.temporal_factor:
@@ -286,9 +320,8 @@ def _contradiction(manifest: Manifest) -> str | None:
             return f"{graph.file} takes chunks of another length than {manifest.graphs[0].file}"
         if not graph.inputs or not graph.outputs:
             return f"{graph.file} has no input or no output"
-        if [(t.name, t.shape) for t in graph.state] != [
-            (t.name, t.shape) for t in manifest.spec.state(graph.role)
-        ]:
+        given = manifest.spec.state(graph.role) if graph.role in VAE else graph.state
+        if [(t.name, t.shape) for t in graph.state] != [(t.name, t.shape) for t in given]:
             return f"the state of {graph.file} is not that of the spec"
         if (graph.role, graph.precision) in seen:
             return f"there are two graphs for the {graph.role} in {graph.precision}"

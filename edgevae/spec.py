@@ -9,11 +9,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from edgevae.errors import ConfigError, InputError
+from edgevae.roles import FLOWS, Flow
+from edgevae.roles import Role as Role  # where the other types of a graph are
 from edgevae.strict import to_dict
 
 DType = Literal["uint8", "float16", "float32"]
 Precision = Literal["fp32", "fp16"]
-Role = Literal["encoder", "decoder"]
 
 _DIM = re.compile(r"(?:(?P<times>[1-9]\d*)\*)?(?P<name>[a-z_]+)(?:/(?P<over>[1-9]\d*))?")
 
@@ -181,7 +182,7 @@ class GraphSpec:
     """
 
     role: Role
-    """encoder: frames to latents. decoder: latents to frames."""
+    """What it is in the model; `FLOWS` says what goes in and comes out."""
     precision: Precision
     """The arithmetic of the graph; frames are uint8 and latents float32 at its boundary in either."""
     file: str
@@ -194,13 +195,18 @@ class GraphSpec:
     """The data tensor (and `log_variance` where exported), then the state."""
 
     @property
+    def flow(self) -> Flow:
+        """What goes through it."""
+        return FLOWS[self.role]
+
+    @property
     def data(self) -> TensorSpec:
         """The input that is not state."""
         return self.inputs[0]
 
     @property
     def chunk_length(self) -> int:
-        """What one call takes of one clip: frames for an encoder, latent steps for a decoder."""
+        """What one call takes of one clip: frames for an encoder, latent steps for any other."""
         return replace(self.data, shape=self.data.shape[:1]).resolve({"batch": 1})[0]
 
     @property

@@ -32,6 +32,12 @@ def tiny_image_bundle() -> Path:
 
 
 @pytest.fixture
+def tiny_predictor_bundle() -> Path:
+    """The bundle of a tiny image model with a predictor; not to be written to."""
+    return ASSETS / "tiny-predictor.bundle"
+
+
+@pytest.fixture
 def tiny_checkpoint() -> Path:
     """The checkpoint of `tiny_bundle`; not to be written to."""
     return ASSETS / "tiny-video.checkpoint"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -80,12 +81,53 @@ def test_what_is_no_bundle_is_said_to_be_none(tmp_path):
 
 
 def test_another_format_version_is_incompatible(own_bundle):
-    for version in (3, "1", True):
+    for version in (4, "1", True):
         rewrite(own_bundle, lambda m, version=version: m.update(format_version=version))
         with pytest.raises(
-            IncompatibleError, match=f"format version {version!r}, this edgevae reads 1 or 2; use"
+            IncompatibleError,
+            match=f"format version {version!r}, this edgevae reads 1, 2 or 3; use",
         ):
             Bundle.open(own_bundle)
+
+
+def test_graphs_beside_a_vae_are_version_3_and_nothing_less_says_them(
+    tiny_predictor_bundle, tmp_path
+):
+    bundle = Bundle.open(tiny_predictor_bundle)
+    assert bundle.manifest.format_version == 3
+    assert bundle.roles == ("encoder", "decoder", "predictor")
+    older = tmp_path / "older"
+    shutil.copytree(tiny_predictor_bundle, older)
+    rewrite(older, lambda m: m.update(format_version=2))
+    with pytest.raises(IncompatibleError, match="format version 2 has no predictor; export the"):
+        Bundle.open(older)
+
+
+def test_a_generator_has_no_encoder_and_a_vae_asks_for_one(tiny_bundle, tmp_path):
+    whole = Bundle.open(tiny_bundle)
+    graphs = tuple(g for g in whole.manifest.graphs if g.role == "decoder")
+    files = {g.file: whole.read(g.file) for g in graphs}
+    bundle = write_bundle(
+        tmp_path / "generator",
+        files,
+        name="generator",
+        checkpoint_sha256=whole.manifest.checkpoint_sha256,
+        spec=whole.manifest.spec,
+        graphs=graphs,
+        edgevae_version="0",
+    )
+    assert bundle.manifest.format_version == 1
+    assert bundle.precisions == ("fp32", "fp16")
+    with pytest.raises(InputError, match="has no encoder, which a VAE needs; it has decoder"):
+        load(bundle.path)
+
+
+def test_latents_belong_to_the_vae_whatever_is_built_on_it(
+    tiny_predictor_bundle, tiny_image_bundle
+):
+    predictor, image = Bundle.open(tiny_predictor_bundle), Bundle.open(tiny_image_bundle)
+    assert predictor.manifest.model_digest == image.manifest.model_digest
+    assert predictor.digest != image.digest
 
 
 def test_an_unknown_key_of_the_manifest_is_incompatible(own_bundle):

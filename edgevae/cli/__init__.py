@@ -39,6 +39,7 @@ COMMANDS = {
         "edgevae.cli.reconstruct:command",
         "Encode and decode a clip, to see what a model keeps.",
     ),
+    "predict": ("edgevae.cli.predict:command", "Continue a clip: the frames that come after it."),
     "benchmark": (
         "edgevae_bench.cli:command",
         "Measure speed and quality, against PyTorch where a checkpoint is given.",

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from edgevae.engine.build import BuildOptions
     from edgevae.engine.cache import CachedEngine
     from edgevae.engine.flavour import Flavour
-    from edgevae.spec import Precision, Role
-
-ROLES: tuple[Role, ...] = ("encoder", "decoder")
+    from edgevae.spec import Precision
 
 
 @click.command(
@@ -70,7 +68,7 @@ def command(
 ) -> None:
     """Build TensorRT engines of MODEL for this machine's GPU, and keep them in the cache.
 
-    MODEL is a bundle, a checkpoint (where PyTorch is installed) or the name of a shipped model. Its encoder and decoder
+    MODEL is a bundle, a checkpoint (where PyTorch is installed) or the name of a shipped model. Its graphs
     are built for each size and checked against the bundle's golden vectors on the GPU. A later run finds the engines
     for as long as graph, TensorRT, GPU, driver and settings are the same.
     """
@@ -110,7 +108,7 @@ def _build(
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     engines: list[CachedEngine] = []
     for options in wanted:
-        for role in ROLES:
+        for role in bundle.roles:
             engine = prepare(
                 bundle,
                 role,
@@ -143,7 +141,7 @@ def _check(
     flavour = choose_flavour(backend, ("tensorrt_rtx", "tensorrt"))
     graphs, lines = list[dict[str, object]](), list[str]()
     for options in wanted:
-        for role in ROLES:
+        for role in bundle.roles:
             graph = bundle.graph(role, precision)
             plan = build_plan(
                 bundle.read(graph.file),

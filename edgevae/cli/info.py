@@ -74,6 +74,7 @@ def _bundle(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
 def _checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
     try:
         from edgevae.nn import load_checkpoint
+        from edgevae.nn.predictor_checkpoint import has_predictor, load_predictor
     except ImportError as error:
         raise UnavailableError(
             f"{path}: is a checkpoint, and reading it needs PyTorch ({error})"
@@ -90,6 +91,13 @@ def _checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
         "config": to_dict(vae.config),
         "spec": to_dict(vae.spec),
     }
+    if has_predictor(path):
+        predictor = load_predictor(path)
+        own = sum(p.numel() for p in predictor.parameters())
+        lines.append(
+            f"predictor  {predictor.config.chunk_steps} latent steps a call, {own} parameters"
+        )
+        result |= {"predictor": to_dict(predictor.config), "predictor_parameters": own}
     return result, "\n".join(lines)
 
 

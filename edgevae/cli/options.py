@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,8 +14,8 @@ from edgevae.errors import InputError, UnavailableError
 from edgevae.runtime.vae import Vae
 
 if TYPE_CHECKING:
+    from edgevae.runtime.predictor import Predictor
     from edgevae.runtime.tiling import Tiling
-    from edgevae.spec import Precision
 
 F = TypeVar("F", bound=Callable[..., Any])  # Any: click commands take whatever their options are
 
@@ -94,6 +94,32 @@ def tensorrt_options(function: F) -> F:
 def load_model(
     model: str,
     *,
+    tiling: Tiling | None = None,
+    **backend: Any,  # Any: those of _chosen
+) -> Vae:
+    """Return the opened VAE that MODEL stands for; a build of an engine shows a bar on stderr.
+
+    Raises:
+        EdgeVaeError: as `edgevae.load`, or `resolve_model`.
+    """
+    from edgevae.runtime.vae import load
+
+    return load(resolve_model(model), **_chosen(**backend), tiling=tiling)
+
+
+def open_predictor(model: str, **backend: Any) -> Predictor:  # Any: those of _chosen
+    """Return the opened predictor that MODEL stands for, as `load_model`.
+
+    Raises:
+        EdgeVaeError: as `edgevae.load_predictor`, or `resolve_model`.
+    """
+    from edgevae.runtime.predictor import load_predictor
+
+    return load_predictor(resolve_model(model), **_chosen(**backend))
+
+
+def _chosen(
+    *,
     backend: str,
     device: str,
     precision: str | None,
@@ -101,33 +127,24 @@ def load_model(
     allow_build: bool = True,
     cuda_graph: bool = True,
     zero_copy: bool = False,
-    tiling: Tiling | None = None,
-) -> Vae:
-    """Return the opened model that MODEL stands for; a build of an engine shows a bar on stderr.
-
-    Raises:
-        EdgeVaeError: as `edgevae.load`, or `resolve_model`.
-    """
+) -> dict[str, Any]:  # Any: the arguments of edgevae.load
+    """Return the options of `backend_options` and `tensorrt_options` as arguments of `edgevae.load`."""
     from edgevae.cli.build_progress import show_builds
     from edgevae.runtime.tensorrt_options import TensorRtOptions
-    from edgevae.runtime.vae import load
 
-    # The runtime refuses a precision that it does not know, and names the choices.
-    chosen = cast("Precision | None", precision)
-    return load(
-        resolve_model(model),
-        backend=backend,
-        device=device,
-        precision=chosen,
-        threads=threads,
-        tensorrt=TensorRtOptions(
+    return {
+        "backend": backend,
+        "device": device,
+        # The runtime refuses a precision that it does not know, and names the choices.
+        "precision": precision,
+        "threads": threads,
+        "tensorrt": TensorRtOptions(
             allow_build=allow_build,
             cuda_graph=cuda_graph,
             zero_copy=zero_copy,
             progress=show_builds(),
         ),
-        tiling=tiling,
-    )
+    }
 
 
 def resolve_model(model: str) -> Path:
@@ -156,12 +173,15 @@ def _exported(checkpoint: Path) -> Path:
     from edgevae.files import cache_folder, sha256
     from edgevae.version import __version__
 
-    parts = [checkpoint / "config.json", checkpoint / "model.safetensors"]
-    if not parts[1].is_file():
+    required = [checkpoint / "config.json", checkpoint / "model.safetensors"]
+    if not required[1].is_file():
         raise InputError(
             f"{checkpoint}: has config.json but no model.safetensors; copy the checkpoint again, or if it is a VAE of "
             "diffusers make a bundle of it first, with `edgevae export`"
         )
+    # What stands beside the VAE is exported with it.
+    beside = [p for p in sorted(checkpoint.iterdir()) if p.suffix in (".json", ".safetensors")]
+    parts = [*required, *(p for p in beside if p not in required)]
     key = sha256(b"".join(p.read_bytes() for p in parts) + __version__.encode())[:16]
     bundle = cache_folder() / "bundles" / f"{checkpoint.resolve().name}-{key}"
     if not is_bundle(bundle):

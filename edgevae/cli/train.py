@@ -35,6 +35,18 @@ _FOLDER = click.Path(path_type=Path)
 @click.option(
     "--val", metavar="FOLDER", help="Validation data; without it a tenth of the files is held out."
 )
+@click.option(
+    "--model",
+    type=click.Choice(["vae", "predictor"]),
+    default="vae",
+    show_default=True,
+    help="What is trained; a predictor continues clips, and takes DATA moving-digits.",
+)
+@click.option(
+    "--digits",
+    metavar="FOLDER",
+    help="For a predictor: the files of MNIST; without it scikit-learn's small digits.",
+)
 @click.option("--preset", metavar="SIZE", help="Size of the network: xs, s or m.")
 @click.option("--kind", type=click.Choice(["video", "image"]), help="What the network is for.")
 @click.option("--steps", type=int, help="Optimiser steps of the whole run.")
@@ -62,6 +74,8 @@ def command(
     config: Path | None,
     weights: str | None,
     val: str | None,
+    model: str,
+    digits: str | None,
     max_minutes: float | None,
     tensorboard: bool,
     **overrides: Any,  # Any: the values of a run, which TrainConfig checks
@@ -75,6 +89,7 @@ def command(
     Example:
       edgevae train clips/ -o runs/first --preset xs --steps 4000
       edgevae train --resume runs/first
+      edgevae train moving-digits --model predictor --digits mnist/ -o runs/next
       edgevae train clips/ -o runs/tuned --from edgevae-video-s --learning-rate 2e-4
       torchrun --nproc-per-node 4 -m edgevae train clips/ -o runs/first
     """
@@ -82,6 +97,10 @@ def command(
     if resume is not None:
         beside = {"data": data, "output": output, "config": config, "from": weights, "val": val}
         _refuse_beside_resume(beside | given)
+    elif model == "predictor" or digits is not None:
+        given |= {"config": config, "from": weights, "val": val, "tensorboard": tensorboard or None}
+        _train_predictor(data, output, model, digits, max_minutes, given)
+        return
     elif data is None or output is None:
         raise InputError(
             "train: expected DATA and -o RUN, or --resume RUN; see edgevae train --help"
@@ -96,6 +115,8 @@ def command(
         from edgevae.runtime.shipped import locate
         from edgevae.training import fit
         from edgevae.training.config import TrainConfig, load_train_config
+        from edgevae.training.prediction import fit as prediction
+        from edgevae.training.prediction.config import is_prediction_run
     except ImportError as error:
         raise UnavailableError(
             f"train: {error}; install it with `pip install 'edgevae[train]'`"
@@ -103,7 +124,10 @@ def command(
 
     session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
     if resume is not None:
-        _show(fit.resume(resume, session=session))
+        if is_prediction_run(resume):
+            _show(prediction.resume(resume, max_minutes=session.max_minutes))
+        else:
+            _show(fit.resume(resume, session=session))
         return
     assert data is not None
     assert output is not None
@@ -115,6 +139,42 @@ def command(
             )
     begun = locate(weights, part="checkpoint") if weights is not None else None
     _show(fit.start(chosen, data, run=output, val=val, weights=begun, session=session))
+
+
+PREDICTOR_OPTIONS = ("steps", "batch_clips", "learning_rate", "precision", "seed")
+"""What of a run's values a predictor's has too."""
+
+
+def _train_predictor(
+    data: str | None,
+    output: Path | None,
+    model: str,
+    digits: str | None,
+    max_minutes: float | None,
+    given: dict[str, Any],  # Any: the values of a run, which PredictionConfig checks
+) -> None:
+    """Start the run of a predictor."""
+    for name, value in given.items():
+        if value is not None and name not in PREDICTOR_OPTIONS:
+            raise InputError(
+                f"train: --model predictor has no --{name.replace('_', '-')}; leave it out"
+            )
+    if model != "predictor":
+        raise InputError("train: --digits goes with --model predictor; add it, or leave it out")
+    if data != "moving-digits" or output is None:
+        raise InputError("train: --model predictor: expected moving-digits as DATA, and -o RUN")
+    try:
+        from edgevae.training.loop import Session
+        from edgevae.training.prediction import fit
+        from edgevae.training.prediction.config import PredictionConfig
+    except ImportError as error:
+        raise UnavailableError(
+            f"train: {error}; install it with `pip install 'edgevae[train]'`"
+        ) from error
+    folder = None if digits is None else str(Path(digits).absolute())
+    own = {name: given[name] for name in PREDICTOR_OPTIONS if name in given}
+    minutes = Session(max_minutes=max_minutes).max_minutes
+    _show(fit.start(PredictionConfig(digits=folder, **own), run=output, max_minutes=minutes))
 
 
 def _show(checkpoint: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import nn
 
 from edgevae.errors import ConfigError, InputError, IntegrityError
 from edgevae.files import write_atomically
@@ -36,12 +37,17 @@ def save_checkpoint(vae: Vae, folder: str | os.PathLike[str], *, half: bool = Fa
     """
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
+    save_weights(vae, path / WEIGHTS, half=half)
+    write_atomically(path / CONFIG, (json.dumps(to_dict(vae.config), indent=2) + "\n").encode())
+
+
+def save_weights(network: nn.Module, path: Path, *, half: bool) -> None:
+    """Write the weights of a network, as float32 or float16."""
     dtype = torch.float16 if half else torch.float32
     tensors = {
-        name: t.detach().to("cpu", dtype).contiguous() for name, t in vae.state_dict().items()
+        name: t.detach().to("cpu", dtype).contiguous() for name, t in network.state_dict().items()
     }
-    write_atomically(path / WEIGHTS, save(tensors))
-    write_atomically(path / CONFIG, (json.dumps(to_dict(vae.config), indent=2) + "\n").encode())
+    write_atomically(path, save(tensors))
 
 
 def load_config(folder: str | os.PathLike[str]) -> VaeConfig:
@@ -72,29 +78,38 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Vae:
         IntegrityError: the weights file is damaged, or holds a value that is not finite.
     """
     vae = build(load_config(folder))
-    path = Path(folder, WEIGHTS)
+    load_weights(vae, Path(folder, WEIGHTS))
+    return vae.eval()
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Set a network to the weights in a file, as float32.
+
+    Raises:
+        InputError: there is no such file, or it is of another network.
+        IntegrityError: it is damaged, or holds a value that is not finite.
+    """
     if not path.is_file():
         raise InputError(
-            f"{folder}: no {WEIGHTS} in it; expected a checkpoint folder with {CONFIG} and {WEIGHTS}"
+            f"{path.parent}: no {path.name} in it; expected a checkpoint folder with {CONFIG} and {WEIGHTS}"
         )
     try:
         tensors = load_file(path)
     except SafetensorError as error:
         raise IntegrityError(f"{path}: damaged ({error}); copy or train it again") from error
-    wrong = _first_difference(vae, tensors)
+    wrong = _first_difference(network, tensors)
     if wrong:
-        raise InputError(f"{path}: {wrong}; the weights belong to another config.json")
+        raise InputError(f"{path}: {wrong}; the weights belong to another configuration")
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise IntegrityError(
                 f"{path}: tensor {name!r} has values that are NaN or infinite; train or copy it again"
             )
-    vae.load_state_dict(tensors)
-    return vae.eval()
+    network.load_state_dict(tensors)
 
 
-def _first_difference(vae: Vae, tensors: dict[str, torch.Tensor]) -> str | None:
-    expected = vae.state_dict()
+def _first_difference(network: nn.Module, tensors: dict[str, torch.Tensor]) -> str | None:
+    expected = network.state_dict()
     for name in expected.keys() | tensors.keys():
         if name not in tensors:
             return f"tensor {name!r} is missing"

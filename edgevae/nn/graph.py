@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgevae.nn.predictor import Predictor
 from edgevae.nn.vae import Vae
 
 
@@ -57,6 +58,19 @@ class DecoderGraph(nn.Module):
         frames, following = self.decoder(own_scale, list(state), self.chunk_steps)
         levels = torch.round(torch.clamp(frames.float() * 127.5 + 127.5, 0.0, 255.0))
         return (levels.to(torch.uint8), *_like(following, state))
+
+
+class PredictorGraph(nn.Module):
+    """Latents float32 `[B*t, C, h, w]` and state to those of the next chunk and the next state."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.predictor = predictor
+
+    def forward(self, latents: Tensor, *state: Tensor) -> tuple[Tensor, Tensor]:
+        (memory,) = state
+        following, memory = self.predictor(latents.to(memory.dtype), memory)
+        return following.float(), memory
 
 
 def _normalisation(module: nn.Module, vae: Vae) -> tuple[Tensor, Tensor]:

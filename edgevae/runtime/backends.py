@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from edgevae.bundle import Bundle
 from edgevae.engine.flavour import FLAVOURS
 from edgevae.errors import InputError, UnavailableError
+from edgevae.roles import Role
 from edgevae.runtime.obstacles import find_gpu, obstacles
 from edgevae.runtime.session import Session
 from edgevae.runtime.tensorrt_options import TensorRtOptions
-from edgevae.spec import Precision, Role
+from edgevae.spec import Precision
 
 BACKENDS = ("tensorrt", "tensorrt_rtx", "onnxruntime", "onnxruntime_tensorrt")
 """Names that `backend=` takes beside `auto`; the last, ONNX Runtime's TensorRT provider, is taken by its name only."""
@@ -79,7 +80,7 @@ def choose(bundle: Bundle, *, backend: str, device: str, precision: Precision | 
         raise InputError(f"precision: got {precision!r}, expected fp32 or fp16")
     if not bundle.precisions:
         raise InputError(
-            f"{bundle.path}: has no encoder and decoder of one precision; export it again"
+            f"{bundle.path}: has no {' and '.join(bundle.roles)} of one precision; export it again"
         )
     skipped = list[Skipped]()
     for name, place in wanted:

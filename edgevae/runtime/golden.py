@@ -1,48 +1,98 @@
-"""Golden vectors: what PyTorch gave when the graphs were exported, which every backend must reproduce on loading."""
+"""Golden vectors: what PyTorch gave when the graphs were exported, which every backend must reproduce on loading.
+
+frames   two chunks of a real clip         latents   of these            decoded   the frames of these latents
+and for each other role of the model, under its name, what its graph gives for the latents or for `noise`
+"""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgevae.bundle import GOLDEN, Bundle
 from edgevae.errors import IntegrityError, ParityError
+from edgevae.frames import lead_in
+from edgevae.roles import Kind, Role
+from edgevae.runtime.session import Session
+from edgevae.spec import GraphSpec
 
-if TYPE_CHECKING:
-    from edgevae.runtime.vae import Vae
+TOLERANCE: dict[Kind, dict[str, float]] = {
+    "latents": {"fp32": 1e-3, "fp16": 3e-2},
+    "frames": {"fp32": 1.0, "fp16": 8.0},
+}
+"""Largest difference, by what a graph gives: of latents of unit scale, of frames in levels of 255.
 
-LATENTS_TOLERANCE = {"fp32": 1e-3, "fp16": 3e-2}
-"""Largest difference on latents of unit scale. Wider than the export's gate: other machines sum in another order."""
+Wider than the export's gate: other machines sum in another order.
+"""
 
-FRAMES_TOLERANCE = {"fp32": 1.0, "fp16": 8.0}
-"""Largest difference on frames, in levels of 255."""
+_EXPECTED: dict[Role, str] = {"encoder": "latents", "decoder": "decoded"}
+"""The tensor that a graph must give; for other roles it has the role's name."""
 
 
-def check(vae: Vae, bundle: Bundle) -> None:
-    """Run the golden clip through a `Vae` and compare with what PyTorch gave in fp32; two chunks, so that state counts.
+def check(session: Session, bundle: Bundle) -> None:
+    """Run the golden data through a session and compare with what PyTorch gave in fp32.
+
+    There are two chunks of it, so that state counts.
 
     Engines that do not take the clip's size are not run: they were checked when they were built, on this device with
     this TensorRT, and their bytes are the same (`parity.py`).
 
     Raises:
         IntegrityError: the golden vectors are not those that were written.
-        ParityError: latents or frames are off by more than the tolerance, or not finite.
+        ParityError: what comes out is off by more than the tolerance, or not finite.
     """
-    vectors = read(bundle)
+    graph, vectors = session.graph, read(bundle)
     height, width = vectors["frames"].shape[1:3]
-    if not vae.is_ready(height=height, width=width):
+    size = {"batch": 1, "height_px": height, "width_px": width}
+    if not session.is_ready(**size):
         return
-    latents = vae.encode(vectors["frames"])
-    _compare(vae, "latents", latents, vectors["latents"], LATENTS_TOLERANCE[vae.precision])
-    decoded = vae.decode(
-        vectors["latents"], frames=len(vectors["decoded"]), size=vectors["decoded"].shape[1:3]
-    )
-    _compare(vae, "frames", decoded, vectors["decoded"], FRAMES_TOLERANCE[vae.precision])
+    data, expected, lead = pair(bundle, graph, vectors)
+    state, parts = session.initial_state(**size), []
+    for first in range(0, len(data), graph.chunk_length):
+        chunk = np.ascontiguousarray(data[first : first + graph.chunk_length])
+        part, state = session.run(chunk, state)
+        parts.append(part)
+    got = np.concatenate(parts)[lead:]
+    difference = float(np.abs(got.astype(np.float32) - expected.astype(np.float32)).max())
+    tolerance = TOLERANCE[graph.flow.gives][graph.precision]
+    if not difference <= tolerance:  # so that NaN fails
+        what = (
+            graph.flow.gives
+            if graph.role in _EXPECTED
+            else f"{graph.flow.gives} of the {graph.role}"
+        )
+        raise ParityError(
+            f"{bundle.manifest.name}: golden {what} differ by {difference:.4g} on {session.backend} "
+            f"{session.device} {graph.precision}, expected at most {tolerance:g}; "
+            "update the backend or export the bundle again"
+        )
+
+
+def pair(
+    bundle: Bundle, graph: GraphSpec, vectors: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return what goes into a graph's calls, what must come out, and how many frames come before that as filler.
+
+    Raises:
+        IntegrityError: the golden vectors have nothing for the graph.
+    """
+    name = _EXPECTED.get(graph.role, graph.role)
+    for tensor in (graph.flow.takes, name):
+        if tensor not in vectors:
+            raise IntegrityError(
+                f"{bundle.path / GOLDEN}: tensor {tensor!r} is missing; export again"
+            )
+    lead, data = bundle.manifest.spec.lead_frames, vectors[graph.flow.takes]
+    if graph.flow.takes == "frames":
+        data = lead_in(data, lead)
+    return data, vectors[name], lead if graph.flow.gives == "frames" else 0
 
 
 def read(bundle: Bundle) -> dict[str, np.ndarray]:
-    """Return `frames` uint8 `[T, H, W, 3]`, `latents` float32 `[t, C, h, w]` and `decoded` uint8 like `frames`."""
+    """Return golden vectors by name, `frames` uint8 `[T, H, W, 3]` among them.
+
+    Raises:
+        IntegrityError: they are not what was written.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -52,18 +102,9 @@ def read(bundle: Bundle) -> dict[str, np.ndarray]:
         raise IntegrityError(
             f"{bundle.path / GOLDEN}: not a safetensors file ({error}); export again"
         ) from error
-    missing = {"frames", "latents", "decoded"} - vectors.keys()
+    missing = {"frames"} - vectors.keys()
     if missing:
         raise IntegrityError(
             f"{bundle.path / GOLDEN}: tensor {min(missing)!r} is missing; export again"
         )
     return vectors
-
-
-def _compare(vae: Vae, what: str, got: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
-    difference = float(np.abs(got.astype(np.float32) - expected.astype(np.float32)).max())
-    if not difference <= tolerance:  # so that NaN fails
-        raise ParityError(
-            f"{vae.name}: golden {what} differ by {difference:.4g} on {vae.backend} {vae.device} {vae.precision}, "
-            f"expected at most {tolerance:g}; update the backend or export the bundle again"
-        )

@@ -16,7 +16,7 @@ import numpy as np
 from edgevae.bundle import Bundle
 from edgevae.engine.profile import Profile, Size
 from edgevae.errors import ParityError, UnavailableError
-from edgevae.frames import lead_in, psnr_dB
+from edgevae.frames import psnr_dB
 from edgevae.runtime import golden
 from edgevae.runtime.caches import Caches, DeviceState
 from edgevae.runtime.loaded_engine import LoadedEngine
@@ -83,7 +83,7 @@ def check_engine(engine: LoadedEngine, references: tuple[Reference, ...]) -> dic
 
     Returns:
         `golden_max` and `onnxruntime_max`, the largest difference (latents: unit scale; frames: levels of 255), and for
-        a decoder `golden_psnr_dB` and `onnxruntime_psnr_dB`.
+        a graph that gives frames `golden_psnr_dB` and `onnxruntime_psnr_dB`.
 
     Raises:
         ParityError: it is off by more than the tolerance, or not finite.
@@ -101,13 +101,10 @@ def _golden(
     bundle: Bundle, graph: GraphSpec, profiles: tuple[Profile, ...]
 ) -> tuple[np.ndarray, tuple[Reference, ...]]:
     """Return the golden data of a graph, and what it must become where a profile takes its size."""
-    vectors, lead = golden.read(bundle), bundle.manifest.spec.lead_frames
+    vectors = golden.read(bundle)
     height, width = vectors["frames"].shape[1:3]
     size = Size(height=height, width=width)
-    if graph.role == "encoder":
-        data, expected, lead = lead_in(vectors["frames"], lead), vectors["latents"], 0
-    else:
-        data, expected = vectors["latents"], vectors["decoded"]
+    data, expected, lead = golden.pair(bundle, graph, vectors)
     if not any(profile.covers(size) for profile in profiles):
         return data, ()
     chunks = data.reshape(-1, *graph.data.resolve(size.sizes()))
@@ -125,7 +122,7 @@ def _fill(data: np.ndarray, graph: GraphSpec, size: Size) -> np.ndarray:
     """Return golden data repeated over a larger frame and, shifted, over a batch: `[chunks, B*T, ...]`."""
     chunks = len(data) // graph.chunk_length
     shape = graph.data.resolve(size.sizes())
-    axes = (1, 2) if graph.role == "encoder" else (2, 3)
+    axes = (1, 2) if graph.flow.takes == "frames" else (2, 3)
     wide = [-(-shape[axis] // data.shape[axis]) if axis in axes else 1 for axis in range(data.ndim)]
     cut = tuple(slice(None) if axis == 0 else slice(n) for axis, n in enumerate(shape))
     clip = np.tile(data, wide)[cut]
@@ -160,8 +157,8 @@ def _expected(session: OnnxRuntimeSession, data: np.ndarray, size: Size) -> np.n
 
 def _compare(reference: Reference, graph: GraphSpec, got: np.ndarray) -> dict[str, float]:
     against, expected = reference.against, reference.expected
-    encodes = graph.role == "encoder"
-    tolerance = (golden.LATENTS_TOLERANCE if encodes else golden.FRAMES_TOLERANCE)[graph.precision]
+    gives = graph.flow.gives
+    tolerance = golden.TOLERANCE[gives][graph.precision]
     # Frame by frame, here and below: in floating point a large clip takes many times its memory.
     pairs = list(zip(got[reference.lead :], expected, strict=True))
     difference = float(np.max([np.abs(a.astype(np.float32) - b).max() for a, b in pairs]))
@@ -172,7 +169,7 @@ def _compare(reference: Reference, graph: GraphSpec, got: np.ndarray) -> dict[st
             f"{what_to_do}, or use --precision fp32"
         )
     figures = {f"{against}_max": difference}
-    if not encodes:
+    if gives == "frames":
         noise = float(np.mean([10 ** (-psnr_dB(a, b) / 10) for a, b in pairs]))
         psnr = -10 * math.log10(noise) if noise else math.inf
         least = FRAMES_PSNR_dB[graph.precision]

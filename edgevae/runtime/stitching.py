@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgevae.roles import FLOWS
 from edgevae.spec import Role
 from edgevae.tiles import Grid, Span, blend_weights
 
@@ -61,8 +62,12 @@ class Layout:
 
 def layouts(role: Role, *, cell_px: int) -> tuple[Layout, Layout]:
     """Return the layouts of what a graph takes and of what it gives."""
-    frames, latents = Layout(1, cell_px), Layout(2, 1)
-    return (frames, latents) if role == "encoder" else (latents, frames)
+    flow = FLOWS[role]
+    takes, gives = (
+        Layout(1, cell_px) if kind == "frames" else Layout(2, 1)
+        for kind in (flow.takes, flow.gives)
+    )
+    return takes, gives
 
 
 def to_dtype(values: npt.NDArray[np.float32], *, out: npt.NDArray[Any]) -> None:

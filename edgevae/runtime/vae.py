@@ -11,11 +11,10 @@ import numpy as np
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.frames import Frames, Latents, check_frames, check_latents, round_up
-from edgevae.runtime import golden
+from edgevae.roles import VAE
 from edgevae.runtime import stream as stream_module
-from edgevae.runtime.backends import Choice, choose, open_session
+from edgevae.runtime.loading import open_model
 from edgevae.runtime.session import Array, Session
-from edgevae.runtime.shipped import locate
 from edgevae.runtime.stream import StreamState
 from edgevae.runtime.tensorrt_options import TensorRtOptions
 from edgevae.runtime.tiled import tiled
@@ -321,27 +320,29 @@ def load(
         ParityError: the backend does not reproduce the bundle's golden vectors.
         UnavailableError: the backend or device is not on this machine.
     """
-    cores = os.cpu_count() or 1
-    if threads is not None and not 1 <= threads <= cores:
-        raise InputError(
-            f"threads: got {threads}, expected 1 to {cores}, the cores of this machine"
-        )
-    bundle = Bundle.open(locate(model))
-    choice: Choice = choose(bundle, backend=backend, device=device, precision=precision)
-    with contextlib.ExitStack() as opened:
-        encoder = opened.enter_context(
-            open_session(bundle, "encoder", choice=choice, threads=threads, options=tensorrt)
-        )
-        decoder = opened.enter_context(
-            open_session(bundle, "decoder", choice=choice, threads=threads, options=tensorrt)
-        )
-        vae = Vae(bundle, encoder, decoder, precision=choice.precision)
-        golden.check(vae, bundle)  # on whole frames: blended tiles would not reproduce them
+    opened = open_model(
+        model,
+        roles=VAE,
+        what="a VAE",
+        backend=backend,
+        device=device,
+        precision=precision,
+        threads=threads,
+        tensorrt=tensorrt,
+    )
+    with contextlib.ExitStack() as held:
+        for session in opened.sessions:
+            held.enter_context(session)
+        encoder, decoder = opened.sessions
         encoder, decoder = tiled(
-            bundle, (encoder, decoder), choice=choice, threads=threads, tiling=tiling or Tiling()
+            opened.bundle,
+            (encoder, decoder),
+            choice=opened.choice,
+            threads=threads,
+            tiling=tiling or Tiling(),
         )
-        vae = Vae(bundle, encoder, decoder, precision=choice.precision)
-        opened.pop_all()  # from here on they are the Vae's to close
+        vae = Vae(opened.bundle, encoder, decoder, precision=opened.choice.precision)
+        held.pop_all()  # from here on they are the Vae's to close
     return vae
 
 

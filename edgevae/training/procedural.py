@@ -112,6 +112,15 @@ class MovingDigits:
         return np.repeat(canvas[..., None], 3, -1)
 
 
+def enlarged_digits(side_px: int) -> npt.NDArray[np.uint8]:
+    """Return all of scikit-learn's handwritten digits, uint8 `[N, side, side]`, grey on black.
+
+    Raises:
+        UnavailableError: scikit-learn is not installed.
+    """
+    return np.stack([_enlarge(digit, side_px) for digit in _digits()])
+
+
 def _bounce(position: npt.NDArray[np.float64], room: int) -> npt.NDArray[np.float64]:
     """Return a position reflected into 0..room."""
     if room == 0:

@@ -17,6 +17,7 @@ from edgevae.video.latents_format import LatentsInfo
 from edgevae.video.latents_reader import LatentsReader
 from edgevae.video.latents_writer import LatentsWriter
 from edgevae.video.pipeline import decode_file, encode_file, reconstruct_file
+from edgevae.video.prediction import predict_file
 from edgevae.video.reader import open_video
 from edgevae.video.result import ClipResult
 from edgevae.video.sound import SoundTrack, open_sound
@@ -38,5 +39,6 @@ __all__ = [
     "open_sound",
     "open_video",
     "open_writer",
+    "predict_file",
     "reconstruct_file",
 ]

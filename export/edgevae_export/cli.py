@@ -69,7 +69,8 @@ def command(
             f"export: {error}; install it with `pip install 'edgevae[export]'`"
         ) from error
     chosen = ("fp32", "fp16") if precisions == "both" else (precisions,)
-    with tqdm(total=steps(chosen), unit="step", desc="export", disable=None) as bar:  # type: ignore[arg-type]  # Choice checked it
+    count = steps(chosen, parts=len(source.parts))  # type: ignore[arg-type]  # Choice checked it
+    with tqdm(total=count, unit="step", desc="export", disable=None) as bar:
 
         def step(text: str) -> None:
             bar.set_postfix_str(text)

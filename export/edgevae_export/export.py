@@ -15,11 +15,21 @@ from torch import nn
 from edgevae.bundle import GOLDEN, VERIFICATION, Bundle, is_bundle, write_bundle
 from edgevae.errors import InputError
 from edgevae.frames import Frames
-from edgevae.spec import GraphSpec, Precision, Role, VaeSpec
+from edgevae.roles import FLOWS
+from edgevae.spec import GraphSpec, Precision, Role
 from edgevae.version import __version__
 from edgevae_export import nested, verify
 from edgevae_export.exportable import Source, graph_spec
 from edgevae_export.mixed import MixedPrecision, find_pins
+from edgevae_export.parts import (
+    CheckedPart,
+    HalfPart,
+    compare_files,
+    half_part,
+    latents_of,
+    part_data,
+    reference,
+)
 from edgevae_export.precision import Peaks, halved, highest
 from edgevae_export.runs import ROLES, onnx_runs, torch_runs, whole_runs
 from edgevae_export.samples import samples
@@ -37,9 +47,9 @@ Search = Callable[[int, int], None]
 """Told the runs in half precision so far, and how many there may be."""
 
 
-def steps(precisions: Sequence[Precision]) -> int:
-    """Return how many steps `export_bundle` reports."""
-    return 3 * len(precisions) + 3 + ("fp16" in precisions)
+def steps(precisions: Sequence[Precision], *, parts: int = 0) -> int:
+    """Return how many steps `export_bundle` reports for a VAE, or a model with so many parts beside it."""
+    return (3 + parts) * len(precisions) + 3 + ("fp16" in precisions)
 
 
 def export_bundle(
@@ -81,7 +91,7 @@ def export_bundle(
         raise InputError(f"{target}: exists; give another path, or --overwrite to replace a bundle")
     source = checkpoint if isinstance(checkpoint, Source) else open_source(checkpoint)
     spec = source.exportable.spec
-    chunk = _chunk(spec, chunk_frames)
+    chunk = _chunk(source, chunk_frames)
     if log_variance and not source.exportable.has_log_variance:
         raise InputError(f"{source.name}: has no log-variance, its encoder gives latents alone")
     clips = samples(
@@ -93,8 +103,10 @@ def export_bundle(
     step("run PyTorch fp32")
     measured: dict[Role, Peaks] = {role: Peaks() for role in ROLES}
     expected = nested.references(source.exportable, clips, chunk_frames=chunk, peaks=measured)
+    latents = latents_of(expected)
+    checked = tuple(reference(p, spec, latents, chunk_frames=chunk) for p in source.parts)
     gates = gates or verify.Gates()
-    mixed = MixedPrecision({}, (), {})
+    mixed, halves = MixedPrecision({}, (), {}), tuple[HalfPart, ...]()
     if "fp16" in precisions:
         step("run PyTorch fp16")
         mixed = find_pins(
@@ -105,7 +117,8 @@ def export_bundle(
             gates=gates,
             progress=search,
         )
-    export = _Export(source, chunk, log_variance, mixed)
+        halves = tuple(half_part(one, gates=gates) for one in checked)
+    export = _Export(source, chunk, log_variance, mixed, checked, halves)
     graphs, files = _graphs(export, precisions, step=step)
     result = _verify(export, files, graphs, expected, gates=gates, step=step)
     step("write")
@@ -136,19 +149,48 @@ class _Export:
     """Whether the encoder graph gives it."""
     mixed: MixedPrecision
     """Layers that are not half in the fp16 graphs."""
+    parts: tuple[CheckedPart, ...]
+    """What the model has beside the VAE."""
+    halves: tuple[HalfPart, ...]
+    """The parts in half precision, where that is asked for."""
+
+    def graph(self, role: Role, precision: Precision) -> GraphSpec:
+        """Return the tensors of a graph."""
+        for one in self.parts:
+            if one.part.role == role:
+                return one.graph(precision)
+        return graph_spec(
+            self.source.exportable.spec,
+            role,
+            precision=precision,
+            chunk_frames=self.chunk_frames,
+            log_variance=self.log_variance,
+        )
 
     def module(self, role: Role, precision: Precision) -> nn.Module:
         """Return the PyTorch module of a graph."""
+        pins = {**self.mixed.pins, **{half.role: half.pins for half in self.halves}}
+        for one in self.parts:
+            if one.part.role == role:
+                module = one.part.module()
+                return halved(module, pins[role]) if precision == "fp16" else module
         module = self.source.exportable.graph_module(
             role,
             chunk_frames=self.chunk_frames,
             log_variance=self.log_variance and role == "encoder",
         )
-        return halved(module, self.mixed.pins[role]) if precision == "fp16" else module
+        return halved(module, pins[role]) if precision == "fp16" else module
 
 
-def _chunk(spec: VaeSpec, chunk_frames: int | None) -> int:
-    chunk = chunk_frames or spec.temporal_factor
+def _chunk(source: Source, chunk_frames: int | None) -> int:
+    spec = source.exportable.spec
+    own = {part.chunk_steps * spec.temporal_factor for part in source.parts}
+    if own and chunk_frames not in (None, *own):
+        raise InputError(
+            f"chunk frames: got {chunk_frames}, expected {min(own)}, with which the model's "
+            f"{' and '.join(part.role for part in source.parts)} works"
+        )
+    chunk = chunk_frames or min(own, default=spec.temporal_factor)
     if chunk % spec.temporal_factor:
         raise InputError(
             f"chunk frames: got {chunk}, expected a multiple of the temporal factor {spec.temporal_factor}"
@@ -161,15 +203,9 @@ def _graphs(
 ) -> tuple[list[GraphSpec], dict[str, bytes]]:
     graphs, files = list[GraphSpec](), dict[str, bytes]()
     for precision in precisions:
-        for role in ROLES:
+        for role in (*ROLES, *(part.role for part in export.source.parts)):
             step(f"export {role} {precision}")
-            graph = graph_spec(
-                export.source.exportable.spec,
-                role,
-                precision=precision,
-                chunk_frames=export.chunk_frames,
-                log_variance=export.log_variance,
-            )
+            graph = export.graph(role, precision)
             data = to_onnx(export.module(role, precision), graph)
             onnx.checker.check_model(data, full_check=True)
             graphs.append(graph)
@@ -190,7 +226,7 @@ def _verify(
     comparisons = list(export.mixed.comparisons)
     for precision in dict.fromkeys(g.precision for g in graphs):
         step(f"compare {precision} with PyTorch")
-        mine = [(files[g.file], g) for g in graphs if g.precision == precision]
+        mine = [(files[g.file], g) for g in graphs if g.precision == precision and g.role in ROLES]
         runners = {"onnxruntime": onnx_runs(mine, spec)}
         if precision == "fp32" and export.source.library is not None:
             runners[export.source.library] = whole_runs(export.source.exportable)
@@ -198,30 +234,36 @@ def _verify(
             comparisons += verify.compare_all(
                 expected, runs, runner, precision=precision, gates=gates
             )
+    parts = [found for half in export.halves for found in half.comparisons]
+    precisions = tuple(dict.fromkeys(g.precision for g in graphs))
+    parts += compare_files(export.parts, files, precisions, gates=gates)
     step("build with TensorRT-RTX")
     return verify.Verification(
         gates=gates,
         comparisons=tuple(comparisons),
-        **_half_report(export.mixed),
+        parts=tuple(parts),
+        **_half_report(export),
         builds=check_builds(files, graphs, cell_px=spec.spatial_factor),
     )
 
 
-def _half_report(mixed: MixedPrecision) -> dict[str, Any]:  # Any: fields of a Verification
+def _half_report(export: _Export) -> dict[str, Any]:  # Any: fields of a Verification
     """Return what is said of half precision."""
+    all_peaks = {**export.mixed.peaks, **{half.role: half.peaks for half in export.halves}}
+    pins = {**export.mixed.pins, **{half.role: half.pins for half in export.halves}}
     outputs = {
-        mixed.path(role, name): peak
-        for role, peaks in mixed.peaks.items()
+        export.mixed.path(role, name): peak
+        for role, peaks in all_peaks.items()
         for name, peak in peaks.outputs.items()
     }
     layer, peak = highest(outputs) if outputs else (None, None)
     return {
         "fp16_peak_activation": peak,
         "fp16_peak_layer": layer,
-        "fp16_kept_layers": _paths(mixed, {r: pins.kept for r, pins in mixed.pins.items()}),
-        "fp16_widened_layers": _paths(mixed, {r: pins.widened for r, pins in mixed.pins.items()}),
-        "fp16_because": mixed.because,
-        "fp16_search_runs": mixed.search_runs,
+        "fp16_kept_layers": _paths(export.mixed, {r: p.kept for r, p in pins.items()}),
+        "fp16_widened_layers": _paths(export.mixed, {r: p.widened for r, p in pins.items()}),
+        "fp16_because": export.mixed.because,
+        "fp16_search_runs": export.mixed.search_runs,
     }
 
 
@@ -230,15 +272,18 @@ def _paths(mixed: MixedPrecision, layers: Mapping[Role, frozenset[str]]) -> tupl
 
 
 def _golden(export: _Export, real: Frames) -> bytes:
-    """Return golden vectors: two chunks of real frames, PyTorch's fp32 latents of them, and its frames of these."""
+    """Return golden vectors: two chunks of real frames, and what PyTorch's graphs make of them in fp32."""
     from safetensors.numpy import save
 
     exportable, chunk = export.source.exportable, export.chunk_frames
-    reference = torch_runs(exportable, precision="fp32", chunk_frames=chunk)
+    runs = torch_runs(exportable, precision="fp32", chunk_frames=chunk)
     count = 2 * chunk - exportable.spec.lead_frames
     frames = np.ascontiguousarray(real[:count, :GOLDEN_PX, :GOLDEN_PX])
-    latents = reference["encoder"](frames)
-    data: bytes = save(
-        {"frames": frames, "latents": latents, "decoded": reference["decoder"](latents)}
-    )
+    latents = runs["encoder"](frames)
+    vectors = {"frames": frames, "latents": latents, "decoded": runs["decoder"](latents)}
+    for one in export.parts:
+        given = part_data(one.part.role, latents)
+        vectors[one.part.role] = one.run(given)
+        vectors.setdefault(FLOWS[one.part.role].takes, given)
+    data: bytes = save(vectors)
     return data

@@ -9,11 +9,12 @@ Nothing behind this line asks where a network is from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from edgevae.roles import FLOWS
 from edgevae.spec import GraphSpec, Precision, Role, TensorSpec, VaeSpec, next_name, with_dtype
 
 if TYPE_CHECKING:
@@ -58,6 +59,25 @@ class Exportable(Protocol):
         """
 
 
+class Part(Protocol):
+    """A further network of a model, in the latent grid of its VAE: what predicts latents, or makes them of noise."""
+
+    @property
+    def role(self) -> Role:
+        """Of its graph; one that gives latents."""
+
+    @property
+    def chunk_steps(self) -> int:
+        """Latent steps of one call."""
+
+    @property
+    def state(self) -> tuple[TensorSpec, ...]:
+        """Its caches, float32, in order; zeros at the start of a clip."""
+
+    def module(self) -> nn.Module:
+        """Return a new module, float32, whose `forward(data, *state)` gives what the graph does: data, then state."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where an `Exportable` is from."""
@@ -70,6 +90,8 @@ class Source:
     """Digest of the weights file, or of all of them in the order of their names."""
     library: str | None = "whole clip"
     """What `whole_clip` runs, for the report; None where it has nothing to run."""
+    parts: tuple[Part, ...] = ()
+    """What else the model has, of one number of steps."""
 
 
 def graph_spec(
@@ -79,33 +101,49 @@ def graph_spec(
     precision: Precision,
     chunk_frames: int,
     log_variance: bool = False,
+    state: tuple[TensorSpec, ...] | None = None,
 ) -> GraphSpec:
-    """Return the tensors of a graph: data first, then state; `height` and `width` are those of the frames."""
-    steps, cell = chunk_frames // spec.temporal_factor, spec.spatial_factor
-    latents_shape = (
-        _times(steps, "batch"),
-        spec.latent_channels,
-        f"height/{cell}",
-        f"width/{cell}",
+    """Return the tensors of a graph: data first, then state; `height` and `width` are those of the frames.
+
+    Args:
+        spec: Of the VAE.
+        role: Of the graph.
+        precision: Of its arithmetic and its state.
+        chunk_frames: Frames that one call stands for.
+        log_variance: Whether an encoder also gives that.
+        state: Its caches; those of an encoder or decoder are in the specification.
+    """
+    steps, cell, flow = chunk_frames // spec.temporal_factor, spec.spatial_factor, FLOWS[role]
+    latents = TensorSpec(
+        name="latents",
+        dtype="float32",
+        shape=(_times(steps, "batch"), spec.latent_channels, f"height/{cell}", f"width/{cell}"),
     )
-    frames = TensorSpec(
-        name="frames", dtype="uint8", shape=(_times(chunk_frames, "batch"), "height", "width", 3)
-    )
-    latents = TensorSpec(name="latents", dtype="float32", shape=latents_shape)
-    variance = TensorSpec(name="log_variance", dtype="float32", shape=latents_shape)
-    state = with_dtype(spec.state(role), "float16" if precision == "fp16" else "float32")
-    data_in, data_out = (frames, [latents]) if role == "encoder" else (latents, [frames])
+    kinds = {
+        "frames": TensorSpec(
+            name="frames",
+            dtype="uint8",
+            shape=(_times(chunk_frames, "batch"), "height", "width", 3),
+        ),
+        "latents": latents,
+        "noise": replace(latents, name="noise"),
+    }
+    given = kinds[flow.gives]
+    # Like a state: what goes in once more by its own name comes out as the next of it.
+    data_out = [replace(given, name=next_name(given.name)) if flow.takes == flow.gives else given]
     if role == "encoder" and log_variance:
-        data_out.append(variance)
+        data_out.append(replace(latents, name="log_variance"))
+    kept = spec.state(role) if state is None else state
+    caches = with_dtype(kept, "float16" if precision == "fp16" else "float32")
     following = tuple(
-        TensorSpec(name=next_name(s.name), dtype=s.dtype, shape=s.shape) for s in state
+        TensorSpec(name=next_name(s.name), dtype=s.dtype, shape=s.shape) for s in caches
     )
     return GraphSpec(
         role=role,
         precision=precision,
         file=f"{role}.{precision}.onnx",
         chunk_frames=chunk_frames,
-        inputs=(data_in, *state),
+        inputs=(kinds[flow.takes], *caches),
         outputs=(*data_out, *following),
     )
 

@@ -1,4 +1,4 @@
-"""A network of edgevae's own as what is exported."""
+"""Networks of edgevae's own as what is exported: a VAE, and what stands beside it in a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from edgevae.errors import InputError
 from edgevae.files import sha256
 from edgevae.nn import Vae, load_checkpoint
 from edgevae.nn.checkpoint import WEIGHTS
-from edgevae.nn.graph import DecoderGraph, EncoderGraph
-from edgevae.spec import Role, VaeSpec
+from edgevae.nn.graph import DecoderGraph, EncoderGraph, PredictorGraph
+from edgevae.nn.predictor import Predictor
+from edgevae.nn.predictor_checkpoint import has_predictor, load_predictor
+from edgevae.spec import Role, TensorSpec, VaeSpec
 from edgevae_export.exportable import Source
 from edgevae_export.precision import HEADROOM
 
@@ -59,6 +61,29 @@ class OwnVae:
         return _array(levels.permute(0, 2, 3, 1))
 
 
+class OwnPredictor:
+    """A `Predictor` as a `Part`."""
+
+    role: Role = "predictor"
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    @property
+    def chunk_steps(self) -> int:
+        """Those that it takes and gives."""
+        return self._predictor.config.chunk_steps
+
+    @property
+    def state(self) -> tuple[TensorSpec, ...]:
+        """Its memory."""
+        return self._predictor.state
+
+    def module(self) -> nn.Module:
+        """Return the network with float32 latents at its boundary, on a copy."""
+        return PredictorGraph(copy.deepcopy(self._predictor)).eval()
+
+
 def open_checkpoint(folder: Path) -> Source:
     """Return the VAE of a checkpoint of ours.
 
@@ -71,7 +96,9 @@ def open_checkpoint(folder: Path) -> Source:
             f"{folder}: config.json has no latent_mean and latent_std, so latents would have no unit scale; "
             "finish the training run, which measures them (edgevae train --resume RUN), or set them"
         )
-    return Source(OwnVae(vae), _name(folder), sha256((folder / WEIGHTS).read_bytes()))
+    weights = sha256((folder / WEIGHTS).read_bytes())
+    parts = (OwnPredictor(load_predictor(folder)),) if has_predictor(folder) else ()
+    return Source(OwnVae(vae), _name(folder), weights, parts=parts)
 
 
 def _name(folder: Path) -> str:

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 from edgevae.frames import lead_in
+from edgevae.roles import VAE
 from edgevae.runtime.onnxruntime import HostState, OnnxRuntimeSession
 from edgevae.spec import GraphSpec, Precision, Role, VaeSpec
 from edgevae_export.exportable import Exportable, graph_spec
 from edgevae_export.precision import Peaks, Pins, halved, watch_peaks
 
-ROLES: tuple[Role, ...] = ("encoder", "decoder")
+ROLES = VAE
 
 Run = Callable[[np.ndarray], np.ndarray]
 """A clip uint8 `[T, H, W, 3]` to its latents float32 `[t, C, h, w]`, or latents to frames; state carried in between."""
@@ -53,7 +54,7 @@ def torch_runs(
 
 
 def onnx_runs(models: Sequence[tuple[bytes, GraphSpec]], spec: VaeSpec) -> dict[Role, Run]:
-    """Return the exported encoder and decoder in ONNX Runtime."""
+    """Return exported graphs in ONNX Runtime, by role."""
     return {
         graph.role: partial(onnx_run, OnnxRuntimeSession(model, graph), spec)
         for model, graph in models
@@ -124,14 +125,14 @@ def onnx_run(session: GraphSession, spec: VaeSpec, data: np.ndarray) -> np.ndarr
 
 def _sizes(graph: GraphSpec, spec: VaeSpec, data: np.ndarray) -> dict[str, int]:
     """Return batch, height and width in pixels of a clip or its latents."""
-    cell, axis = (1, 1) if graph.role == "encoder" else (spec.spatial_factor, 2)
+    cell, axis = (1, 1) if graph.flow.takes == "frames" else (spec.spatial_factor, 2)
     height, width = (side * cell for side in data.shape[axis : axis + 2])
     return {"batch": 1, "height": height, "width": width}
 
 
 def _chunks(graph: GraphSpec, spec: VaeSpec, data: np.ndarray) -> list[np.ndarray]:
     """Return what goes into the calls of a graph, one after the other."""
-    data = lead_in(data, spec.lead_frames) if graph.role == "encoder" else data
+    data = lead_in(data, spec.lead_frames) if graph.flow.takes == "frames" else data
     step = graph.chunk_length
     return [np.ascontiguousarray(data[n : n + step]) for n in range(0, len(data), step)]
 
@@ -140,4 +141,6 @@ def _whole(graph: GraphSpec, spec: VaeSpec, parts: list[np.ndarray]) -> np.ndarr
     """Return the results of all calls, without the filler before a clip."""
     whole = np.concatenate(parts)
     # PyTorch may give channels-last memory, which safetensors 0.8 writes as if it were not.
-    return np.ascontiguousarray(whole[spec.lead_frames :] if graph.role == "decoder" else whole)
+    return np.ascontiguousarray(
+        whole[spec.lead_frames :] if graph.flow.gives == "frames" else whole
+    )

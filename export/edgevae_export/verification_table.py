@@ -18,6 +18,9 @@ def table(result: Verification) -> str:
             f"{runner:<30} {c.sample:<7} {c.channels or 'all':>8} {c.latents_max_difference:>9.2g} "
             f"{c.frames_max_levels:>3.0f} levels {psnr:>8}"
         )
+    for part in result.parts:
+        runner = f"{part.role}: {part.runner} {part.precision}"
+        lines.append(f"{runner:<30} {part.sample:<7} {'all':>8} {part.max_difference:>9.2g}")
     if result.fp16_peak_activation is not None:
         lines.append(
             f"peak activation in fp16: {result.fp16_peak_activation:.4g} of 65504, in {result.fp16_peak_layer}"

@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +69,22 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartComparison:
+    """One runner of a part against the reference on one clip."""
+
+    role: Role
+    """Of the part."""
+    runner: str
+    """pytorch or onnxruntime."""
+    precision: Precision
+    """Of the graph."""
+    sample: str
+    """The clip whose latents it was given: real, noise, black or white."""
+    max_difference: float
+    """Of unit-scale latents; NaN where a value is not finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verification:
     """What was measured; goes into the bundle."""
 
@@ -91,6 +108,15 @@ class Verification:
     """What TensorRT-RTX made of each graph file."""
     reference: str = "PyTorch fp32"
     """What was compared with."""
+    parts: tuple[PartComparison, ...] = ()
+    """What was compared of the graphs that are no encoder and decoder."""
+
+    def stored(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the dictionary that is stored; `parts` is a key only where there are any."""
+        data: dict[str, Any] = to_dict(self)  # Any: JSON values
+        if not self.parts:
+            del data["parts"]
+        return data
 
 
 @dataclass(frozen=True)
@@ -222,7 +248,7 @@ def _require(what: str, got: float, *, most: float, of: Comparison) -> None:
 
 def as_json(result: Verification) -> bytes:
     """Return what is stored of a verification; infinities are null."""
-    return (json.dumps(_finite(to_dict(result)), indent=1) + "\n").encode()
+    return (json.dumps(_finite(result.stored()), indent=1) + "\n").encode()
 
 
 def _finite(value: object) -> object:

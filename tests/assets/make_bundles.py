@@ -1,4 +1,4 @@
-"""Write the tiny models that the tests run on: `tiny-video` and `tiny-image`, checkpoints and bundles.
+"""Write the tiny models that the tests run on: `tiny-video`, `tiny-image`, and the latter with a predictor.
 
     python tests/assets/make_bundles.py
 
@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
 
 from edgevae.nn import Vae, VaeConfig, save_checkpoint
 from edgevae.nn.checkpoint import build
+from edgevae.nn.predictor import Predictor
+from edgevae.nn.predictor_checkpoint import save_predictor
+from edgevae.nn.predictor_config import PredictorConfig
 from edgevae_export.export import export_bundle
 
 ASSETS = Path(__file__).parent
@@ -45,8 +49,31 @@ def tiny_vae(kind: str, *, seed: int = 7) -> Vae:
     return vae.eval()
 
 
+def tiny_predictor(*, seed: int = 8) -> Predictor:
+    """Return the smallest predictor in the latents of the tiny image model."""
+    torch.manual_seed(seed)
+    config = PredictorConfig(latent_channels=4, chunk_steps=2, fine_channels=2, channels=4)
+    predictor = Predictor(config)
+    for parameter in predictor.parameters():
+        if parameter.ndim == 4:
+            torch.nn.init.kaiming_normal_(parameter)
+    return predictor.eval()
+
+
+def write_predictor() -> None:
+    """Write `tiny-predictor.bundle`; its checkpoint is not kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder, "tiny-predictor")
+        save_checkpoint(tiny_vae("image"), checkpoint)
+        save_predictor(tiny_predictor(), checkpoint)
+        bundle = ASSETS / "tiny-predictor.bundle"
+        shutil.rmtree(bundle, ignore_errors=True)
+        export_bundle(checkpoint, bundle, step=lambda text: print(text, file=sys.stderr))
+
+
 def main() -> None:
-    """Write the four folders."""
+    """Write the folders."""
+    write_predictor()
     for kind in ("video", "image"):
         checkpoint, bundle = ASSETS / f"tiny-{kind}.checkpoint", ASSETS / f"tiny-{kind}.bundle"
         for folder in (checkpoint, bundle):

@@ -67,7 +67,9 @@ def test_weights_of_another_network_are_refused(own_checkpoint):
     path = own_checkpoint / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "decoder_blocks": [1, 1, 2]}))
-    with pytest.raises(InputError, match=r"is missing; the weights belong to another config.json"):
+    with pytest.raises(
+        InputError, match=r"is missing; the weights belong to another configuration"
+    ):
         load_checkpoint(own_checkpoint)
 
 

@@ -19,7 +19,8 @@ PAGES = [
 
 
 @pytest.mark.parametrize(
-    "script", ["make_cli.py", "make_architecture.py", "make_cards.py", "make_results.py"]
+    "script",
+    ["make_cli.py", "make_architecture.py", "make_cards.py", "make_results.py", "make_predict.py"],
 )
 def test_the_generated_pages_are_what_the_code_says(script):
     result = subprocess.run(

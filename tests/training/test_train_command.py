@@ -89,6 +89,26 @@ def test_help_has_an_example_and_every_option_a_line():
         ),
         (["moving-digits", "-o", "run", "--config", "none.json"], r"none\.json: no such file"),
         (["--resume", "nowhere"], "expected the folder of a training run"),
+        (
+            ["clips", "-o", "run", "--model", "predictor"],
+            "expected moving-digits as DATA, and -o RUN",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--model", "predictor", "--crop-px", "64"],
+            "--model predictor has no --crop-px; leave it out",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--digits", "mnist"],
+            "--digits goes with --model predictor",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--model", "predictor", "--digits", "none"],
+            "none: no train-images-idx3-ubyte.gz in it",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--model", "predictor", "--steps", "0"],
+            "steps: got 0, expected at least 1",
+        ),
     ],
 )
 def test_a_wrong_call_is_refused_in_one_line(tmp_path, monkeypatch, arguments, message):
@@ -97,3 +117,12 @@ def test_a_wrong_call_is_refused_in_one_line(tmp_path, monkeypatch, arguments, m
         run(*arguments)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_predictor_is_trained_stopped_and_continued_by_the_same_command(tmp_path):
+    words = ["moving-digits", "--model", "predictor", "-o", str(tmp_path / "run"), "--steps", "2"]
+    found = run(*words, "--batch-clips", "1", "--precision", "fp32", "--max-minutes", "1e-9")
+    assert "--resume" in found.stderr, "stopped before its first step"
+    found = run("--resume", str(tmp_path / "run"))
+    assert found.stdout.strip() == str(tmp_path / "run" / "checkpoint")
+    assert (tmp_path / "run" / "checkpoint" / "predictor.safetensors").is_file()

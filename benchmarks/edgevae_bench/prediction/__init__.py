@@ -1,0 +1,1 @@
+"""How well a predictor continues clips: Moving MNIST by the published protocol, beside a baseline by the same code."""

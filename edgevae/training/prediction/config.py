@@ -1,0 +1,104 @@
+"""The configuration of a predictor's training: what `train.json` of its run folder holds."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from edgevae.errors import ConfigError, InputError
+from edgevae.nn.predictor_config import PredictorConfig
+from edgevae.strict import from_dict
+
+FILE = "train.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionConfig:
+    """Everything that decides a run, beside the digits; on the same machine it repeats exactly."""
+
+    model: Literal["predictor"] = "predictor"
+    """Tells this configuration from that of a VAE."""
+    network: PredictorConfig = field(default_factory=PredictorConfig)
+    """The predictor."""
+    digits: str | None = None
+    """Folder with the files of MNIST; None takes scikit-learn's small digits, enlarged."""
+    seen_frames: int = 10
+    """Frames that are shown before the predictor is left alone; whole chunks."""
+    predicted_frames: int = 10
+    """Frames that it then says, fed with its own; whole chunks."""
+    batch_clips: int = 8
+    """Clips of one step."""
+    steps: int = 4000
+    """Optimiser steps of the whole run; the learning rate reaches its end there."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of AdamW."""
+    warmup_steps: int = 200
+    """Steps over which the learning rate rises from 0."""
+    final_rate: float = 0.01
+    """Share of the peak learning rate that the cosine ends at."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient."""
+    ema_decay: float = 0.998
+    """Decay of the average of the weights, which is what is validated and kept; less in the first steps."""
+    precision: Literal["fp32", "bf16"] = "bf16"
+    """bf16 autocast is 1.5 times faster where the processor has it."""
+    val_clips: int = 128
+    """Validation clips, of digits that are not trained on."""
+    save_every_steps: int = 100
+    """Steps between validations, each of which saves the state."""
+    seed: int = 0
+    """Decides weights and clips."""
+
+    def __post_init__(self) -> None:
+        steps = self.network.chunk_steps
+        for name in ("seen_frames", "predicted_frames"):
+            value = getattr(self, name)
+            if value < steps or value % steps:
+                raise ConfigError(
+                    f"{name}: got {value}, expected a multiple of the chunk's {steps}"
+                )
+        for name in ("batch_clips", "steps", "val_clips", "save_every_steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: got {getattr(self, name)}, expected at least 1")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate: got {self.learning_rate}, expected a number above 0")
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames of a training clip."""
+        return self.seen_frames + self.predicted_frames
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0: a linear rise, then half a cosine."""
+        rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / self.steps)))
+        return self.learning_rate * rise * (self.final_rate + (1.0 - self.final_rate) * cosine)
+
+    def ema_decay_at(self, step: int) -> float:
+        """Return how much of the average stays at a step: it follows at once at first."""
+        return min(self.ema_decay, (step + 1) / (step + 51))
+
+
+def is_prediction_run(run: Path) -> bool:
+    """Return whether a folder is the run of a predictor."""
+    path = run / FILE
+    try:
+        data: Any = json.loads(path.read_text()) if path.is_file() else None  # Any: not checked yet
+    except ValueError:
+        return False
+    return isinstance(data, dict) and data.get("model") == "predictor"
+
+
+def read_config(run: Path) -> PredictionConfig:
+    """Return the configuration of a run.
+
+    Raises:
+        InputError: the folder is no run of a predictor.
+        ConfigError: the file has an unknown key, a wrong type or an invalid value.
+    """
+    if not is_prediction_run(run):
+        raise InputError(f"{run}: no {FILE} of a predictor in it; expected the folder of its run")
+    return from_dict(PredictionConfig, json.loads((run / FILE).read_text()), where=str(run / FILE))
