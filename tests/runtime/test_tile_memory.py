@@ -99,7 +99,7 @@ def test_the_largest_tiles_within_the_limit_are_chosen(bundle):
 
 def test_a_limit_that_no_tile_fits_into_is_refused_in_one_line(bundle):
     with pytest.raises(
-        InputError, match=r"got 300.0 MB, expected at least .* MB for frames of 4096x2160"
+        InputError, match=r"got 300.0 MB, expected at least .* [MG]B for frames of 4096x2160"
     ) as caught:
         planner(bundle, max_memory_bytes=3 * 10**8).tile_cells(
             batch=1, height_px=2160, width_px=4096
