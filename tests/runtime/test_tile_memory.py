@@ -80,8 +80,9 @@ def planner(bundle, *, measured=MEASURED, **tiling):
 def test_the_largest_tiles_within_the_limit_are_chosen(bundle):
     spec, size = bundle.manifest.spec, FrameSize(batch=1, height_px=2160, width_px=4096)
     calls, before = {"encoder": MEASURED, "decoder": MEASURED}, None
-    for limit in (12 * 10**9, 3 * 10**9, 2 * 10**9, 15 * 10**8):
-        said = []
+    for more in (115, 25, 15, 10):
+        # The process that runs the tests may hold much already.
+        limit, said = resident_bytes() + more * 10**8, []
         chosen = planner(bundle, max_memory_bytes=limit, report=said.append).tile_cells(
             batch=1, height_px=2160, width_px=4096
         )
@@ -92,7 +93,7 @@ def test_the_largest_tiles_within_the_limit_are_chosen(bundle):
         assert len(said) == 1
         assert in_words(limit) in said[0]
         count = grid_of(spec, "decoder", size, tile=chosen).count
-        assert (chosen is None) == (limit == 12 * 10**9)
+        assert (chosen is None) == (more == 115)
         assert before is None or count > before
         before = count
 
