@@ -11,10 +11,10 @@ from torch._dynamo.utils import counters  # noqa: E402
 from torch.nn.modules.module import register_module_forward_pre_hook  # noqa: E402
 
 from edgevae.errors import UnavailableError  # noqa: E402
-from edgevae_bench.baseline import VARIANTS, open_torch_codec  # noqa: E402  # after the check that PyTorch is here
+from edgevae_bench.baseline import LIBRARY, VARIANTS, open_torch_codec  # noqa: E402  # after the check that PyTorch is here
 from edgevae_bench.baseline_session import COMPILE  # noqa: E402
 
-EAGER = [variant for variant in VARIANTS if variant not in COMPILE]
+EAGER = [variant for variant in VARIANTS if variant not in (*COMPILE, LIBRARY)]
 
 
 @pytest.mark.parametrize("variant", EAGER)
