@@ -6,9 +6,13 @@
 #                (PYTHON=... uses that environment as it is; without it .venv-gpu is made on the system's packages)
 #   make results NAME=2core-xeon   on a machine with nothing else to do: measure the shipped model on its CPU against PyTorch
 #                and OpenVINO, about 10 minutes on two cores, into benchmarks/results/cpu-NAME.json; then the README's figures
+#   make families  export a small model of every family of diffusers, run it, and write the table of docs/foreign.md;
+#                some minutes
+#   make full-size NAME=2core-xeon   VAEs of diffusers at their published size and 512x512 against diffusers itself, on the
+#                CPU of a machine with nothing else to do, into benchmarks/results/foreign; an hour on two cores
 #   make docs    write docs/cli.md from --help, the tables of docs/architecture.md from the modules, the schema of the
-#                benchmark's results from its classes, and the figures of README.md, docs/results.svg and docs/predict.md
-#                from benchmarks/results
+#                benchmark's results from its classes, the figures of README.md, docs/results.svg and docs/predict.md from
+#                benchmarks/results, and the table of docs/foreign.md from docs/families.json
 #   make cards   write the figures of the model cards from benchmarks/results/quality-*.json
 #   make assets  write the tiny models of the tests again
 #   make clean   remove what these targets made
@@ -21,7 +25,7 @@ RUN    := $(BIN)/python
 BUILDER := $(shell [ "$$(uname -sm)" = "Linux x86_64" ] && echo ,tensorrt-rtx)
 EXTRAS := cpu,video,train,export,diffusers,bench,dev$(BUILDER)
 
-.PHONY: demo test check docs cards assets clean test-310 browser gpu results
+.PHONY: demo test check docs cards families full-size assets clean test-310 browser gpu results families full-size
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: got Python %d.%d, expected 3.11 or later; set PYTHON=" % sys.version_info[:2])'
@@ -81,6 +85,24 @@ docs: $(VENV)/ready
 	$(RUN) -m edgevae_bench.json_schema
 	$(RUN) docs/make_results.py
 	$(RUN) docs/make_predict.py
+	$(RUN) docs/make_families.py
+
+families: $(VENV)/ready
+	$(RUN) -m edgevae_export.diffusers.survey docs/families.json
+	$(RUN) docs/make_families.py
+
+FULL := sd-random taesd-random
+full-size: $(VENV)/ready
+	@[ -n "$(NAME)" ] || { echo "make full-size: got no NAME; name the machine: make full-size NAME=2core-xeon" >&2; exit 2; }
+	$(RUN) -m edgevae_export.diffusers.full_models demo
+	mkdir -p benchmarks/results/foreign
+	for model in $(FULL); do \
+	  $(BIN)/edgevae export demo/$$model -o demo/$$model.bundle --precision fp32 --overwrite && \
+	  $(BIN)/edgevae benchmark demo/$$model.bundle --against demo/$$model --device cpu --size 512x512 \
+	    --backend auto --backend pytorch_diffusers --boundary call --frames 2 --chunks 2 --rounds 3 --resume \
+	    -o benchmarks/results/foreign/cpu-$(NAME)-$$model.json || exit 1; \
+	done
+	$(RUN) docs/make_families.py
 
 cards: $(VENV)/ready
 	$(RUN) docs/make_cards.py

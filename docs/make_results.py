@@ -60,7 +60,10 @@ def block(results: dict[str, Result], unread: list[str]) -> str:
     found = [one for result in results.values() for one in measured(result)]
     parts = []
     if found:
-        parts = ["![round trips a second of every subject](docs/results.svg)", table(_table(found))]
+        parts = [
+            "![round trips a second of every subject](docs/results.svg)",
+            table(results_table(found)),
+        ]
     parts += [
         f"`benchmarks/results/{name}` was made by `{shlex.join(result.command)}`."
         + "".join(f" Warning: {escape(warning)}." for warning in result.warnings)
@@ -130,7 +133,8 @@ def _charts(result: Result) -> list[tuple[str, ElementTree.Element]]:
     return found
 
 
-def _table(found: list[Measured]) -> Table:
+def results_table(found: list[Measured]) -> Table:
+    """Return the figures of all subjects."""
     header = (
         "model",
         "machine",

@@ -156,7 +156,9 @@ def test_only_the_baseline_imports_pytorch_or_the_networks():
         r"^\s*(import torch|from torch|from edgevae\.nn|import edgevae\.nn)", re.M
     )
     found = {path.name for path in package.rglob("*.py") if importing.search(path.read_text())}
-    assert found == {f"baseline{part}.py" for part in ("", "_session", "_place", "_ceilings")}
+    assert found == {
+        f"baseline{part}.py" for part in ("", "_session", "_place", "_ceilings", "_diffusers")
+    }
 
 
 def test_without_a_clip_the_packages_own_is_measured(monkeypatch, capsys):

@@ -20,7 +20,14 @@ PAGES = [
 
 @pytest.mark.parametrize(
     "script",
-    ["make_cli.py", "make_architecture.py", "make_cards.py", "make_results.py", "make_predict.py"],
+    [
+        "make_cli.py",
+        "make_architecture.py",
+        "make_cards.py",
+        "make_results.py",
+        "make_families.py",
+        "make_predict.py",
+    ],
 )
 def test_the_generated_pages_are_what_the_code_says(script):
     result = subprocess.run(

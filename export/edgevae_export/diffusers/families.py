@@ -16,19 +16,25 @@ FAMILIES = {
     "AsymmetricAutoencoderKL": "asymmetric",
     "AutoencoderTiny": "tiny",
     "AutoencoderDC": "dc",
+    "AutoencoderKLHunyuanImage": "hunyuan_image",
     "AutoencoderKLQwenImage": "qwen_image",
     "AutoencoderKLWan": "wan",
 }
 """The adapter's module in this package, by `_class_name`: it has `adapt(vae) -> ForeignVae`."""
+
+_PAST = "its attention sees all frames before the present one, so its state has no fixed size"
 
 NOT_YET = {
     "AutoencoderKLCogVideoX": "diffusers codes it in windows whose first is 1 frame longer than the others, and its "
     "group normalisation sums over all frames of a window, so one graph does not do for both",
     "AutoencoderKLTemporalDecoder": "its decoder sees later frames and sums over all that it is given at once, so its "
     "result depends on how many these are; it needs graphs of whole clips",
-    "AutoencoderKLHunyuanVideo": "its attention sees all frames before the present one, so its state has no fixed size",
+    "AutoencoderKLHunyuanVideo": _PAST,
+    "AutoencoderKLHunyuanVideo15": _PAST,
+    "AutoencoderKLMochi": "its encoder's attention sees all frames before the present one, so its state has no fixed "
+    "size",
     "AutoencoderKLLTXVideo": "its decoder sees later frames, so it cannot stream; it needs graphs of whole clips",
-    "AutoencoderKLCosmos": "its attention sees all frames before the present one, so its state has no fixed size",
+    "AutoencoderKLCosmos": _PAST,
     "ConsistencyDecoderVAE": "its decoder is a diffusion model of several steps",
     "VQModel": "its latents are indices into a codebook, not numbers of unit scale",
 }
