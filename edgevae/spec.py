@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -15,6 +14,9 @@ from edgevae.strict import to_dict
 
 DType = Literal["uint8", "float16", "float32"]
 Precision = Literal["fp32", "fp16"]
+
+FLOAT32_MAX, FLOAT32_LEAST = 3.4028234e38, 1.1754944e-38
+"""The largest number of float32, and the smallest above 0 that keeps its precision."""
 
 _DIM = re.compile(r"(?:(?P<times>[1-9]\d*)\*)?(?P<name>[a-z_]+)(?:/(?P<over>[1-9]\d*))?")
 
@@ -103,7 +105,9 @@ class VaeSpec:
                 raise ConfigError(f"spec: {name} is {getattr(self, name)}, expected at least 1")
         for name in ("latent_mean", "latent_std"):
             values = getattr(self, name)
-            if len(values) != self.latent_channels or not all(map(math.isfinite, values)):
+            # The graphs compute in float32, where a larger one is infinite; of NaN neither is true.
+            fit = [value for value in values if abs(value) <= FLOAT32_MAX]
+            if not len(values) == len(fit) == self.latent_channels:
                 raise ConfigError(
                     f"spec: {name} must be {self.latent_channels} finite numbers, one a latent channel"
                 )
@@ -112,10 +116,13 @@ class VaeSpec:
                 f"spec: lead_frames is {self.lead_frames}, expected 0 to {self.temporal_factor - 1}, "
                 "less than the temporal factor"
             )
-        if min(self.latent_std) <= 0:
+        if min(self.latent_std) < FLOAT32_LEAST:
             raise ConfigError(
                 f"spec: latent_std has {min(self.latent_std)}, expected numbers above 0"
             )
+        for name in ("encoder_halo_px", "decoder_halo_cells"):
+            if (getattr(self, name) or 0) < 0:
+                raise ConfigError(f"spec: {name} is {getattr(self, name)}, expected 0 or more")
         check_nested(self.nested_channels, channels=self.latent_channels, where="spec")
 
     @property

@@ -97,6 +97,10 @@ def test_what_was_stored_before_there_were_nested_channels_or_a_lead_has_none():
         ({"encoder_halo_px": "all"}, "encoder_halo_px: got 'all', expected int"),
         ({"latent_mean": [0.0]}, "latent_mean must be 2 finite numbers"),
         ({"latent_std": [0.0, 1.0]}, "latent_std has 0.0, expected numbers above 0"),
+        ({"latent_std": [1e-50, 1.0]}, "latent_std has 1e-50, expected numbers above 0"),
+        ({"latent_mean": [1e39, 1.0]}, "latent_mean must be 2 finite numbers"),
+        ({"encoder_halo_px": -8}, "encoder_halo_px is -8, expected 0 or more"),
+        ({"decoder_halo_cells": -1}, "decoder_halo_cells is -1, expected 0 or more"),
         (
             {"encoder_state": [{"name": "x", "dtype": "float64", "shape": []}]},
             r"encoder_state\[0\]: dtype: got 'float64'",

@@ -26,6 +26,9 @@ F = TypeVar("F", bound=Callable[..., Any])  # Any: click commands take whatever 
 
 UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
+MOST_BYTES = 2**63 - 1
+"""No machine has more; a longer number is a slip."""
+
 READ, WRITE = (5, 3), (3, 27)
 """Chunks and single frames that reading and writing a file hold, each frame counted as RGB.
 
@@ -93,8 +96,8 @@ def parse_bytes(text: str) -> int:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kKMG]i?B)", text)
     size = float(match[1]) * UNITS.get(match[2], 0) if match else 0
-    if size < 1:
+    if not 1 <= size <= MOST_BYTES:
         raise InputError(
-            f"max memory: got {text!r}, expected a number with kB, MB, GB, KiB, MiB or GiB"
+            f"max memory: got {text[:40]!r}, expected a number with kB, MB, GB, KiB, MiB or GiB, such as 2GB"
         )
     return int(size)

@@ -130,7 +130,8 @@ class TilePlanner:
         extent = (size.height_px // cell, size.width_px // cell)
         least = max(self._least_cells(), -(-SMALLEST_PX // cell))
         seen = set[tuple[int, int]]()
-        for side in range(max(extent), least - 1, -max(1, STEP_PX // cell)):
+        # The smallest last, whatever the steps: a limit is refused only where not even that fits.
+        for side in (*range(max(extent), least, -max(1, STEP_PX // cell)), least):
             cuts = [
                 grid_of(self._spec, role, size, tile=(side, side))
                 for role in ("encoder", "decoder")

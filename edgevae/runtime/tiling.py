@@ -44,8 +44,12 @@ class Tiling:
             )
         for name in ("tile_px", "max_memory_bytes", "held_chunks", "held_frames"):
             value, least = getattr(self, name), 0 if name.startswith("held") else 1
-            if value is not None and value < least:
-                raise InputError(f"tiling: {name} is {value}, expected at least {least}")
+            if value is not None and (type(value) is not int or value < least):
+                raise InputError(
+                    f"tiling: {name} is {value}, expected a whole number of at least {least}"
+                )
+        if not self.roles or set(self.roles) - {"encoder", "decoder"}:
+            raise InputError(f"tiling: roles is {self.roles!r}, expected encoder, decoder or both")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from edgevae.spec import Role
 from edgevae_export.exportable import Source
 from edgevae_export.layer_errors import BAD_SNR_dB, LayerError, measure_layers
 from edgevae_export.layer_names import user_path, user_prefix
-from edgevae_export.precision import FLOAT16_MAX, Peaks, choose_pins
+from edgevae_export.precision import FLOAT16_MAX, Peaks, choose_pins, mixes_types
 from edgevae_export.runs import ROLES
 from edgevae_export.samples import samples
 
@@ -56,7 +56,8 @@ def diagnose(
         step: Told what comes next, `STEPS` times.
 
     Raises:
-        InputError: the chunk is no multiple of the temporal factor.
+        InputError: the chunk is no multiple of the temporal factor, or the network calls no layers, or has weights
+            outside of them that cannot be float16.
     """
     exportable, spec = source.exportable, source.exportable.spec
     chunk = chunk_frames or spec.temporal_factor
@@ -66,9 +67,22 @@ def diagnose(
         )
     lead, cell = spec.lead_frames, spec.spatial_factor
     clips = samples(chunk_frames=chunk, lead_frames=lead, cell_px=cell, real=calibration)
-    found = measure_layers(exportable, clips, chunk_frames=chunk, step=step)
+    try:
+        found = measure_layers(exportable, clips, chunk_frames=chunk, step=step)
+    except RuntimeError as error:
+        if not mixes_types(error):
+            raise
+        raise InputError(
+            f"{source.name}: cannot be run in float16 ({' '.join(str(error).split())[:200]}); weights that your own "
+            "code hands to torch.nn.functional stay apart from the layers: make layers of them"
+        ) from error
     diagnoses = []
     for role in ROLES:
+        if not found[role].layers:
+            raise InputError(
+                f"{source.name}: its {role} calls no layer (torch.nn), expected one at least; make layers of what has "
+                "weights"
+            )
         module = exportable.graph_module(role, chunk_frames=chunk)
         prefix = user_prefix(module)
         inputs = {e.layer: e.peak_in for e in found[role].layers}

@@ -19,6 +19,7 @@ from edgevae.version import __version__
 from edgevae_export import autocast, verify
 from edgevae_export.export import GOLDEN_PX
 from edgevae_export.foreign_graphs import ForeignGraph
+from edgevae_export.halo_check import require_halos
 from edgevae_export.import_child import prepare
 from edgevae_export.import_spec import ImportSpec, read_import_spec
 from edgevae_export.inspect_onnx import MOST_BYTES
@@ -66,7 +67,7 @@ def import_bundle(
 
     Raises:
         InputError: a file is missing or refused, or the path exists.
-        ConfigError: the spec is not valid.
+        ConfigError: the spec is not valid, or a halo of it is too small.
         UnavailableError: fp16 is wanted and AutoCast is not installed.
         ParityError: a graph is off a gate, or refused by TensorRT's builder.
     """
@@ -82,6 +83,13 @@ def import_bundle(
         real=calibration,
     )
     step("run the graphs as they are")
+    require_halos(
+        pair.originals,
+        meaning.vae,
+        chunk_frames=pair.graphs[0].chunk_frames,
+        where=str(spec),
+        gates=gates,
+    )
     expected = {kind: (pair.reference(clip),) for kind, clip in clips.items()}
     graphs, files = list(pair.graphs), dict(pair.files)
     if "fp16" in precisions:

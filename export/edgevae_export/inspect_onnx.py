@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from edgevae.errors import InputError
 from edgevae.files import sha256
@@ -44,6 +44,8 @@ def parse(data: bytes, digest: str) -> ModelProto:
         model.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError, whose module depends on its implementation
         raise InputError(f"no ONNX file ({error})") from error
+    if not model.graph.node:
+        raise InputError("no ONNX file: there is no operator in it; export the network again")
     _require_plain(model)
     _require_known_resizes(model.graph)
     try:
@@ -81,7 +83,19 @@ def tensors(model: ModelProto, graph: GraphSpec) -> tuple[list[str], list[str]]:
                 f"axis {fixed[0]} of input {value.name!r} is always {size}; export the graph with dynamic "
                 "batch, height and width"
             )
+    _require_channels(next(v for v in given if v.name == inputs[0]), graph)
     return inputs, outputs
+
+
+def _require_channels(value: ValueInfoProto, graph: GraphSpec) -> None:
+    """Refuse an encoder that takes something else than pixels, and a decoder that takes other latents."""
+    what, axis = ("pixels", 3) if graph.role == "encoder" else ("latents", 1)
+    said, wanted = value.type.tensor_type.shape.dim[1].dim_value, graph.data.shape[axis]
+    if said and said != wanted:
+        raise InputError(
+            f"input {value.name!r} of the {graph.role} has {said} channels, expected {wanted} of {what}; are encoder "
+            "and decoder in the right order, and latent_channels right?"
+        )
 
 
 def _ordered(

@@ -31,8 +31,7 @@ BAD_SNR_dB = 40.0
 """Below it a layer's error is more than 1 % of its signal. Rounding to float16 alone leaves about 70 dB."""
 
 KEPT_VALUES = 2**16
-"""Of each result of the float32 network, spread evenly, kept to compare the float16 network with; all are looked at for
-NaN and Inf."""
+"""Of each result of the float32 network, spread evenly, kept to compare; NaN and Inf are looked for in all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,24 +192,25 @@ def _leaves(module: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def _watch_exact(exact: nn.Module, half: nn.Module, watch: _Watch, *, keep: bool) -> None:
     """Have every leaf of the float32 network be repeated in half on the same inputs."""
-    twins = dict(half.named_modules())
+    twins, repeated = dict(half.named_modules()), dict[str, Any]()
 
-    def repeat(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: object) -> None:
-            if not (isinstance(out, Tensor) and out.is_floating_point()):
-                return
-            # Its forward alone: a call would also set off what watches the network in half.
-            got = twins[name].forward(*map(_half, args), **{k: _half(v) for k, v in kwargs.items()})
+    def repeat(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        # Its forward alone: a call would also set off what watches the network in half.
+        halves = {k: _half(v) for k, v in kwargs.items()}
+        repeated[name] = twins[name].forward(*map(_half, args), **halves)
+
+    def compare(name: str, out: object) -> None:
+        got = repeated.pop(name)
+        if isinstance(out, Tensor) and out.is_floating_point():
             power, count = _signal(out) * out.numel(), out.numel()
-            powers = watch.own.setdefault(name, _Powers())
-            powers.add(out, got, signal=power, count=count)
+            watch.own.setdefault(name, _Powers()).add(out, got, signal=power, count=count)
             if keep:
                 watch.kept.setdefault(name, []).append((_some(out), power, count))
 
-        return hook
-
     for name, layer in _leaves(exact):
-        layer.register_forward_hook(repeat(name), with_kwargs=True)
+        # Before the layer itself runs: an activation in place leaves nothing of its input.
+        layer.register_forward_pre_hook(lambda _, a, k, n=name: repeat(n, a, k), with_kwargs=True)
+        layer.register_forward_hook(lambda _, __, out, n=name: compare(n, out))
 
 
 def _watch_half(half: nn.Module, watch: _Watch) -> None:

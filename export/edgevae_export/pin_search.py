@@ -22,7 +22,7 @@ from edgevae.spec import Role
 from edgevae_export import verify
 from edgevae_export.exportable import Exportable
 from edgevae_export.layer_errors import LayerError, measure_layers
-from edgevae_export.precision import Peaks, Pins, has_own_tensors
+from edgevae_export.precision import Peaks, Pins, has_own_tensors, mixes_types
 from edgevae_export.runs import ROLES, Run, remembered, torch_runs
 from edgevae_export.subset_search import smallest
 
@@ -80,8 +80,7 @@ class Gate:
         except ParityError as error:
             return error
         except RuntimeError as error:
-            # PyTorch's matrix products and convolutions take one type: a set that mixes them there is no solution.
-            if "dtype" not in str(error) and "same type" not in str(error):
+            if not mixes_types(error):  # a set that does is no solution
                 raise
             return ParityError(f"pytorch fp16 mixes types: {' '.join(str(error).split())[:200]}")
         self.comparisons, self.peaks = found, peaks

@@ -131,17 +131,30 @@ def has_own_tensors(module: nn.Module) -> bool:
 def watch_peaks(module: nn.Module, peaks: Peaks) -> None:
     """Have every leaf layer of a module note its largest absolute input and output in `peaks` from now on."""
 
-    def watch(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-        def hook(_: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+    def before(name: str) -> Callable[[nn.Module, tuple[object, ...]], None]:
+        def hook(_: nn.Module, inputs: tuple[object, ...]) -> None:
             if inputs:
                 _note(peaks.inputs, name, inputs[0])
+
+        return hook
+
+    def behind(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(_: nn.Module, __: object, output: object) -> None:
             _note(peaks.outputs, name, output)
 
         return hook
 
     for name, layer in module.named_modules():
         if name and not any(layer.children()):
-            layer.register_forward_hook(watch(name))
+            # An activation in place leaves nothing of its input.
+            layer.register_forward_pre_hook(before(name))
+            layer.register_forward_hook(behind(name))
+
+
+def mixes_types(error: RuntimeError) -> bool:
+    """Return whether PyTorch refuses to compute because float16 meets float32: its products take one type."""
+    said = ("dtype", "scalar type", "same type", "should be the same")
+    return any(words in str(error) for words in said)
 
 
 def highest(peaks: dict[str, float]) -> tuple[str, float]:

@@ -24,6 +24,8 @@ from edgevae.errors import InputError, IntegrityError
 from edgevae.spec import Role, VaeSpec
 from edgevae_export.exportable import Source, graph_spec
 from edgevae_export.foreign import ForeignVae, state_sha256
+from edgevae_export.halo_check import require_halos
+from edgevae_export.runs import torch_runs
 
 
 class Encode(nn.Module):
@@ -64,6 +66,7 @@ def open_module(name: str, weights: Path | None) -> Source:
 
     Raises:
         InputError: no such function, or what it builds is not what an export needs.
+        ConfigError: a halo of its spec is too small.
         IntegrityError: the weights are damaged.
     """
     module = _build(name)
@@ -80,6 +83,9 @@ def open_module(name: str, weights: Path | None) -> Source:
         has_log_variance=False,
     )
     _try_out(foreign, name=name)
+    chunk = spec.temporal_factor
+    runs = torch_runs(foreign, precision="fp32", chunk_frames=chunk)
+    require_halos(runs, spec, chunk_frames=chunk, where=f"--module {name}")
     return Source(
         foreign,
         name.partition(":")[0],

@@ -240,9 +240,14 @@ def _max_difference(one: np.ndarray, other: np.ndarray) -> float:
 def _require(what: str, got: float, *, most: float, of: Comparison) -> None:
     if not got <= most:  # so that NaN fails
         part = "" if of.channels is None else f" with {of.channels} channels"
+        do = (
+            "keep this precision out with --precision, or train the network to smaller activations"
+            if of.precision == "fp16"
+            else "look for values that are not finite, and for arithmetic that depends on the size or the batch"
+        )
         raise ParityError(
             f"{of.runner} {of.precision} on {of.sample} frames{part}: {what} {got:.4g}, expected at most {most:g}; "
-            "nothing was written: keep this precision out with --precision, or train the network to smaller activations"
+            f"nothing was written: {do}"
         )
 
 

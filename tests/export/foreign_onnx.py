@@ -15,7 +15,7 @@ SPEC: dict[str, Any] = {
         "spatial_factor": 4,
         "latent_channels": 5,
         "encoder_halo_px": 0,
-        "decoder_halo_cells": 0,
+        "decoder_halo_cells": 1,
         "encoder_state": [],
         "decoder_state": [],
         "latent_mean": [0.1, 0.0, -0.1, 0.2, 0.0],
@@ -31,12 +31,14 @@ def streaming_spec() -> dict[str, Any]:
 
 
 def encoder(
-    *, memory: bool = False, opset: int = 13, channels: int = 5, **changed: Any
+    *, memory: bool = False, opset: int = 13, channels: int = 5, reach: int = 0, **changed: Any
 ) -> ModelProto:
-    """Return pixels to latents; with memory half of the latents before are added to them."""
+    """Return pixels to latents, which see `reach` pixels beside their cell; with memory half of the last is added."""
     result = "fresh" if memory else "moments"
     nodes = [
-        helper.make_node("Conv", ["pixels", "w"], ["latents"], "frames", strides=[4, 4]),
+        helper.make_node(
+            "Conv", ["pixels", "w"], ["latents"], "frames", strides=[4, 4], pads=[reach] * 4
+        ),
         helper.make_node("Tanh", ["latents"], [result]),
     ]
     inputs, outputs = [value("pixels", 3)], [value("moments", channels)]
@@ -48,7 +50,10 @@ def encoder(
         ]
         inputs.append(value("past", 5))
         outputs.insert(0, value("next_past", 5))
-    weights = {"w": weight(channels, 3, 4, 4), "half": np.array(0.5, np.float32)}
+    weights = {
+        "w": weight(channels, 3, 4 + 2 * reach, 4 + 2 * reach),
+        "half": np.array(0.5, np.float32),
+    }
     return model(nodes, inputs, outputs, weights, opset=opset, **changed)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -73,6 +75,13 @@ def planted(fault: str) -> Source:
     net.up.loud.weight *= factor
     net.up.loud.bias *= factor
     net.up.loud.bias += offset
+    return source_of(net, name=f"planted-{fault}")
+
+
+def source_of(
+    net: Any, *, name: str = "net"
+) -> Source:  # Any: a module with spec, encode and decode
+    """Return a network as what is exported."""
     foreign = ForeignVae(
         spec=net.spec,
         encoder=Encode(net),
@@ -81,4 +90,4 @@ def planted(fault: str) -> Source:
         own=net,
         has_log_variance=False,
     )
-    return Source(foreign, f"planted-{fault}", "0" * 64, library=None)
+    return Source(foreign, name, "0" * 64, library=None)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import torch
 from click.testing import CliRunner
+from torch import Tensor, nn
 
 from edgevae.errors import InputError
 from edgevae_export.debug_command import command
@@ -98,6 +100,44 @@ def test_a_branch_that_loses_what_nobody_behind_it_needs_is_not_blamed():
     )
     spoilt = [layer(name, network_snr_dB=30.0) for name in "bc"]
     assert read("encoder", [layer("a"), branch, *spoilt], (), lost=None).first_bad == "branch"
+
+
+class InPlace(nn.Module):
+    """A cell of 4 x 4 pixels, an activation that writes over its input, and weights in layers or without."""
+
+    spec = replace(models.Net.spec, encoder_halo_px=0, decoder_halo_cells=0)
+
+    def __init__(self, *, layers: bool = True) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 4, stride=4)
+        self.act = nn.SiLU(inplace=True)
+        self.head = nn.ConvTranspose2d(6, 3, 4, stride=4)
+        self.loose = None if layers else nn.Parameter(torch.ones(6, 6, 1, 1))
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        x: Tensor = self.act(self.stem(pixels))
+        return x if self.loose is None else nn.functional.conv2d(x.float(), self.loose)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        result: Tensor = self.head(latents)
+        return result
+
+
+def test_an_activation_in_place_is_measured_on_what_it_was_given():
+    encoder, _ = diagnose(models.source_of(InPlace()))
+    stem, act = encoder.layers
+    assert act.peak_in == stem.peak_out > act.peak_out
+    assert act.own_snr_dB > 55
+
+
+def test_a_network_whose_weights_are_not_in_layers_is_refused_in_one_line():
+    with pytest.raises(InputError, match=r"^loose: cannot be run in float16 .*make layers of them"):
+        diagnose(models.source_of(InPlace(layers=False), name="loose"))
+    bare = models.source_of(InPlace(), name="bare")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InPlace, "encode", lambda _, x: x.repeat(1, 2, 1, 1)[..., ::4, ::4])
+        with pytest.raises(InputError, match=r"^bare: its encoder calls no layer"):
+            diagnose(bare)
 
 
 def test_the_picture_has_a_dot_of_every_layer_and_needs_no_other_file(diagnosed):

@@ -176,6 +176,8 @@ def test_what_may_not_be_opened_is_refused(model, message):
 def test_bytes_that_are_no_model_or_not_those_that_were_read_are_refused():
     with pytest.raises(InputError, match="no ONNX file"):
         parse(b"\xff" * 100, sha256(b"\xff" * 100))
+    with pytest.raises(InputError, match="no ONNX file: there is no operator in it"):
+        parse(b"", sha256(b""))
     with pytest.raises(InputError, match="changed while it was read"):
         parse(b"", sha256(b"something else"))
 
@@ -201,6 +203,11 @@ def half() -> onnx.ModelProto:
             "axis 2 of input 'pixels' is always 512; export the graph with dynamic",
         ),
         (half, False, "tensor 'pixels' is FLOAT16 of 4 axes, expected FLOAT of 4"),
+        (
+            files.decoder,
+            False,
+            "input 'z' of the encoder has 5 channels, expected 3 of pixels; are",
+        ),
         (files.encoder, True, "has inputs pixels, expected the data and 1 of state"),
         (lambda: files.encoder(memory=True), False, "has inputs pixels, past, expected the data"),
     ],
@@ -245,6 +252,18 @@ def test_a_file_that_gives_other_shapes_than_its_spec_says_leaves_no_bundle(tmp_
     with pytest.raises(
         InputError,
         match=r"encoder.onnx: output 'moments' is \[1, 5, 6, 10\] .* says \[1, 4, 6, 10\]",
+    ):
+        import_bundle(*arguments[:2], tmp_path / "out", spec=arguments[3])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("key", "wrong"), [("encoder_halo_px", 0), ("decoder_halo_cells", 0)])
+def test_a_halo_that_is_too_small_is_refused_and_leaves_no_bundle(key, wrong, tmp_path):
+    right = {**files.SPEC["vae"], "encoder_halo_px": 4, "decoder_halo_cells": 1}
+    arguments = files.write(tmp_path, spec={**files.SPEC, "vae": {**right, key: wrong}})
+    onnx.save(files.encoder(reach=1), tmp_path / "encoder.onnx")
+    with pytest.raises(
+        ConfigError, match=f"spec.json: {key} is 0, but what is further away changes"
     ):
         import_bundle(*arguments[:2], tmp_path / "out", spec=arguments[3])
     assert not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from edgevae_export import verify
 from edgevae_export.exportable import Source
 from edgevae_export.mixed import find_pins
 from edgevae_export.own import OwnVae
-from edgevae_export.precision import Peaks
+from edgevae_export.precision import Peaks, mixes_types
 from edgevae_export.runs import ROLES
 from edgevae_export.samples import samples
 from edgevae_export.subset_search import smallest
@@ -125,3 +125,17 @@ def test_an_overflow_in_a_network_of_our_own_is_pinned_and_said(tiny_checkpoint)
     assert f"{layers[0]} computes in float32 and gives it: its output reaches " in said
     assert f"{layers[1]} computes in float32: its input reaches " in said
     assert json.loads(verify.as_json(report))["fp16_because"].keys() == set(layers)
+
+
+@pytest.mark.parametrize(
+    "product", [torch.matmul, torch.nn.functional.linear, torch.nn.functional.conv2d]
+)
+def test_a_product_of_two_types_is_known_from_other_failures(product):
+    one = torch.ones(2, 2, 1, 1) if product is torch.nn.functional.conv2d else torch.ones(2, 2)
+    for x, y in ((one, one.half()), (one.half(), one)):
+        with pytest.raises(RuntimeError) as caught:
+            product(x, y)
+        assert mixes_types(caught.value)
+    with pytest.raises(RuntimeError) as caught:
+        product(one, torch.ones(3, 3, *one.shape[2:]))
+    assert not mixes_types(caught.value)

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 import edgevae
-from edgevae.errors import InputError, IntegrityError
+from edgevae.errors import ConfigError, InputError, IntegrityError
 from edgevae_export.export import export_bundle
 from edgevae_export.user_module import open_module
 
@@ -50,6 +50,15 @@ def here(tmp_path, monkeypatch):
         (tmp_path / f"{name}.py").write_text(NETWORK.format(channels=channels))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_a_halo_that_is_too_small_is_refused(here):
+    wider = NETWORK.replace("3, 5, 4, stride=4", "3, 5, 6, stride=4, padding=1")
+    (here / "wide.py").write_text(wider.format(channels=5))
+    with pytest.raises(ConfigError, match="--module wide:build: encoder_halo_px is 0, but what is"):
+        open_module("wide:build", None)
+    (here / "right.py").write_text(wider.replace("halo_px=0", "halo_px=4").format(channels=5))
+    assert open_module("right:build", None).exportable.spec.encoder_halo_px == 4
 
 
 def test_a_module_of_your_own_becomes_a_bundle_that_runs(here, noise):

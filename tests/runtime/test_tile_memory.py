@@ -108,6 +108,15 @@ def test_a_limit_that_no_tile_fits_into_is_refused_in_one_line(bundle):
     assert "\n" not in str(caught.value)
 
 
+def test_the_smallest_tile_is_tried_whatever_the_steps_to_it_are(bundle):
+    greedy = CallMemory(linear=1e6, square=0.0)  # so that a tile is all that counts
+    for width in range(480, 545, 8):
+        with pytest.raises(InputError, match="tiles of 128x128 px"):
+            planner(bundle, measured=greedy, max_memory_bytes=10**6).tile_cells(
+                batch=1, height_px=480, width_px=width
+            )
+
+
 def test_frames_that_the_machine_has_no_memory_for_are_refused_before_the_run(bundle):
     most = available_bytes()
     with pytest.raises(OutOfMemoryError, match=r"need about .* are available; cut them into tiles"):

@@ -122,9 +122,11 @@ def test_arrays_and_streams_of_a_gpu_are_refused_where_frames_are_cut(tiny_bundl
     [
         ({"tile_px": 112}, "tile: got 112 px, expected at least 120"),
         ({"tile_px": 130}, "tile: got 130 px, expected a multiple of the model's 8 px"),
-        ({"tile_px": 0}, "tile_px is 0, expected at least 1"),
+        ({"tile_px": 0}, "tile_px is 0, expected a whole number of at least 1"),
+        ({"tile_px": 128.0}, "tile_px is 128.0, expected a whole number"),
+        ({"roles": ()}, r"roles is \(\), expected encoder, decoder or both"),
         ({"tile_px": 128, "max_memory_bytes": 10**9}, "expected one of them"),
-        ({"held_chunks": -1}, "held_chunks is -1, expected at least 0"),
+        ({"held_chunks": -1}, "held_chunks is -1, expected a whole number of at least 0"),
     ],
 )
 def test_tiles_that_do_not_suit_the_model_are_refused(tiny_bundle, tiling, message):
