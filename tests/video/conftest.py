@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "assets"))
 
 import make_clip as maker  # found by the line above
 
+from edgevae.cli import main
 from edgevae.video import FrameSource, open_video
 
 
@@ -48,3 +50,29 @@ def read() -> Callable[..., tuple[np.ndarray, np.ndarray, FrameSource]]:
         )
 
     return read_all
+
+
+class Result(NamedTuple):
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def edgevae(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """A function that runs a command in the test's folder."""
+
+    def run(*words: object) -> Result:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["edgevae", *map(str, words)])
+        try:
+            main()
+        except SystemExit as stop:
+            return Result(int(stop.code or 0), *capsys.readouterr())
+        return Result(0, *capsys.readouterr())
+
+    return run

@@ -4,39 +4,12 @@ import re
 import signal
 import subprocess
 import sys
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from edgevae.cli import main
-
 CLIP_KEYS = ("width_px", "height_px", "time_base", "rate", "pixel_aspect")
 H264 = {"codec": "libx264", "pixel_format": "yuv420p", "options": {"crf": "20"}}
-
-
-class Result(NamedTuple):
-    """What a command left."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def edgevae(tmp_path, monkeypatch, capsys):
-    """A function that runs a command in the test's folder."""
-
-    def run(*words):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["edgevae", *map(str, words)])
-        try:
-            main()
-        except SystemExit as stop:
-            return Result(int(stop.code or 0), *capsys.readouterr())
-        return Result(0, *capsys.readouterr())
-
-    return run
 
 
 def test_encode_and_decode_say_on_stdout_what_they_did(

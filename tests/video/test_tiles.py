@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 
-from edgevae.cli import main
 from edgevae.cli.tile_options import parse_bytes
 from edgevae.errors import InputError
-
-
-class Result(NamedTuple):
-    """What a command left."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def edgevae(tmp_path, monkeypatch, capsys):
-    """A function that runs a command in the test's folder."""
-
-    def run(*words):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["edgevae", *map(str, words)])
-        try:
-            main()
-        except SystemExit as stop:
-            return Result(int(stop.code or 0), *capsys.readouterr())
-        return Result(0, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture
