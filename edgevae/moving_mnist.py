@@ -85,14 +85,7 @@ def read_digits(folder: Path, *, part: str) -> Pictures:
     Raises:
         InputError: there is no such file, or it is none of this format.
     """
-    name = f"{part}-images-idx3-ubyte"
-    for path_ in (folder / name, folder / f"{name}.gz"):
-        if path_.is_file():
-            break
-    else:
-        raise InputError(
-            f"{folder}: no {name}.gz in it; expected the files of MNIST as they are published, in IDX format"
-        )
+    path_ = _digit_file(folder, part=part)
     try:
         data = path_.read_bytes()
         data = gzip.decompress(data) if path_.suffix == ".gz" else data
@@ -104,3 +97,22 @@ def read_digits(folder: Path, *, part: str) -> Pictures:
             f"{path_}: holds no square pictures in IDX format (magic {magic:#x}, {len(data)} bytes); copy it again"
         )
     return np.frombuffer(data, np.uint8, offset=16).reshape(count, height, width)
+
+
+def digit_files(folder: Path) -> tuple[Path, Path]:
+    """Return the files of MNIST's training and test digits in a folder.
+
+    Raises:
+        InputError: one is missing.
+    """
+    return _digit_file(folder, part="train"), _digit_file(folder, part="t10k")
+
+
+def _digit_file(folder: Path, *, part: str) -> Path:
+    name = f"{part}-images-idx3-ubyte"
+    for path_ in (folder / name, folder / f"{name}.gz"):
+        if path_.is_file():
+            return path_
+    raise InputError(
+        f"{folder}: no {name}.gz in it; expected the files of MNIST as they are published, in IDX format"
+    )

@@ -92,6 +92,8 @@ class Source:
     """What `whole_clip` runs, for the report; None where it has nothing to run."""
     parts: tuple[Part, ...] = ()
     """What else the model has, of one number of steps."""
+    picture_px: tuple[int, int] | None = None
+    """Height and width of the pictures that it makes of noise, where it makes any."""
 
 
 def graph_spec(
