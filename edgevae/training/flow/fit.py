@@ -81,9 +81,7 @@ def resume(run: Path, *, max_minutes: float | None = None) -> Path:
     folder = RunFolder(run)
     with folder.locked():
         learner = _Training(config, load_checkpoint(folder.start))
-        return learn(
-            learner, folder, _course(config), state=state_of(run), max_minutes=max_minutes
-        )
+        return learn(learner, folder, _course(config), state=state_of(run), max_minutes=max_minutes)
 
 
 def _course(config: FlowConfig) -> Course:
@@ -158,7 +156,9 @@ class _Training:
         self, prior: Prior, source: MovingMnist, first: int, count: int, *, index: int
     ) -> Tensor:
         """Return the loss over some clips of a source, a tensor to learn from."""
-        frames = self.config.clip_chunks * prior.config.chunk_steps * self.vae.config.temporal_factor
+        frames = (
+            self.config.clip_chunks * prior.config.chunk_steps * self.vae.config.temporal_factor
+        )
         clips = torch.from_numpy(source.batch(first, count, frames=frames))
         with torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
