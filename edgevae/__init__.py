@@ -27,6 +27,7 @@ from edgevae.errors import (
     UnavailableError,
 )
 from edgevae.frames import chunks
+from edgevae.runtime.generator import Generator, load_generator
 from edgevae.runtime.predictor import Predictor, load_predictor
 from edgevae.runtime.stream import StreamState
 from edgevae.runtime.tensorrt_options import TensorRtOptions
@@ -41,6 +42,7 @@ __all__ = [
     "DeviceError",
     "EdgeVaeError",
     "GateError",
+    "Generator",
     "GraphSpec",
     "IncompatibleError",
     "InputError",
@@ -61,5 +63,6 @@ __all__ = [
     "__version__",
     "chunks",
     "load",
+    "load_generator",
     "load_predictor",
 ]

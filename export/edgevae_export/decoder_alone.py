@@ -111,6 +111,7 @@ def export_decoder(
         spec=exportable.spec,
         graphs=tuple(graphs),
         edgevae_version=__version__,
+        picture_px=source.picture_px,
         replace=replace_existing,
     )
     return bundle, result

@@ -143,6 +143,7 @@ def export_bundle(
         spec=spec,
         graphs=tuple(graphs),
         edgevae_version=__version__,
+        picture_px=source.picture_px,
         replace=replace_existing,
     )
     return bundle, result

@@ -94,6 +94,8 @@ class Source:
     """What else the model has, of one number of steps."""
     roles: tuple[Role, ...] = VAE
     """What the exportable has itself: both halves of a VAE, or a decoder alone (`decoder_alone.py`)."""
+    picture_px: tuple[int, int] | None = None
+    """Height and width of the pictures that it makes of noise, where it makes any."""
 
 
 def graph_spec(
