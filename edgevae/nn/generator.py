@@ -21,6 +21,7 @@ from edgevae.nn.generator_config import MOTION_CHANNELS, GeneratorConfig
 
 _START_STEP = 0.06
 """Of the free range in a frame, before it is learnt; Moving MNIST has 0.1."""
+_LEAK = 0.2
 _STILL = 1e-6
 """Added to a squared length, so that noise of zeros has a direction: none."""
 
@@ -63,19 +64,23 @@ class Generator(nn.Module):
             torch.tensor(1.7)
         )  # sigmoid(1.7 x) is nearly the normal distribution's function
 
-    def forward(self, noise: Tensor, frames: int, *, size_px: int = 64) -> Tensor:
-        """Return clips grey in 0..1 `[B, T, size, size]`, whole, of noise `[B, C]`."""
+    def forward(self, noise: Tensor, frames: int, *, size_px: tuple[int, int] = (64, 64)) -> Tensor:
+        """Return clips grey in 0..1 `[B, T, H, W]`, whole, of noise `[B, C]`."""
         look, motion = self.parts(noise[:, :, None, None])
         raw = self.looks(look).float().reshape(len(noise), self.config.objects, *self._side_px)
-        # Clamped for the eye alone: where black or white ended the gradient a picture could never come back from it.
-        pictures = raw + (raw.clamp(0.0, 1.0) - raw).detach()
-        at = torch.arange(size_px, device=noise.device, dtype=torch.float32)
-        free, shown = float(size_px - self.config.object_px), list[Tensor]()
-        for place in self.places(self.start(motion), frames):
-            corners = free * place
-            seen = self.placed(pictures, corners.floor(), rows=at[:, None], columns=at)
+        # Outside of black and white a fifth of the gradient is left: with none no picture comes back from there.
+        level = raw.clamp(0.0, 1.0)
+        leaky = level + _LEAK * (raw - level)
+        pictures = leaky + (level - leaky).detach()
+        rows, columns = (torch.arange(n, device=noise.device, dtype=torch.float32) for n in size_px)
+        free = noise.new_tensor([n - self.config.object_px for n in size_px] * self.config.objects)
+        start = self.start(motion, step=self.log_step.exp(), spread=self.spread)
+        shown = list[Tensor]()
+        for place in self.places(start, frames):
+            corners = free[:, None, None] * place
+            seen = self.placed(pictures, corners.floor(), rows=rows[:, None], columns=columns)
             # What is shown stands at whole pixels; what is learnt of places is the slope between them.
-            between = self.placed(pictures.detach(), corners, rows=at[:, None], columns=at)
+            between = self.placed(pictures.detach(), corners, rows=rows[:, None], columns=columns)
             shown.append(seen + (between - between.detach()))
         return torch.stack(shown, 1)
 
@@ -84,20 +89,25 @@ class Generator(nn.Module):
         motion = MOTION_CHANNELS * self.config.objects
         return noise[:, motion:].reshape(-1, self.config.look_channels, 1, 1), noise[:, :motion]
 
-    def start(self, motion: Tensor) -> Tensor:
+    def start(self, motion: Tensor, *, step: Tensor, spread: Tensor) -> Tensor:
         """Return places and steps `[B, 4*objects, 1, 1]`, of motion noise of the same shape.
 
         y and x of each object in 0..1 of its free range, then their steps in a frame.
+
+        Args:
+            motion: From N(0, 1).
+            step: How far an object goes in a frame: `log_step.exp()`.
+            spread: Of the places, `spread`; both may be of more precision than the network's.
         """
         half = 2 * self.config.objects
-        place = torch.sigmoid(self.spread * motion[:, :half])
+        place = torch.sigmoid(spread * motion[:, :half])
         towards = motion[:, half:]
         lengths = [
             (towards[:, n : n + 2].square().sum(1, keepdim=True) + _STILL).sqrt()
             for n in range(0, half, 2)
         ]
         length = torch.cat([one for one in lengths for _ in range(2)], 1)
-        return torch.cat([place, self.log_step.exp() * towards / length], 1)
+        return torch.cat([place, step * towards / length], 1)
 
     def places(self, moving: Tensor, frames: int) -> Iterator[Tensor]:
         """Yield the places at each frame `[B, 2*objects, 1, 1]` in 0..1; the first is one step on from the start."""

@@ -29,11 +29,18 @@ class GeneratorConfig:
     """Of the object's picture at its full size; it grows from four times as many at a quarter of it."""
     step_frames: int = 4
     """Frames of one latent step, which is the least that a call makes."""
+    picture_px: tuple[int, int] = (64, 64)
+    """Height and width of the frames that it is trained to make; it can make others."""
 
     def __post_init__(self) -> None:
         counts = (self.objects, self.look_channels, self.channels, self.step_frames)
         if min(*counts, self.object_px) < 1 or self.object_px % 4:
             raise ConfigError("generator: counts must be at least 1, and object_px a multiple of 4")
+
+        if len(self.picture_px) != 2 or min(self.picture_px) < self.object_px:
+            raise ConfigError(
+                f"generator: picture_px is {self.picture_px}, expected height and width of at least {self.object_px}"
+            )
 
     @property
     def latent_channels(self) -> int:

@@ -56,9 +56,15 @@ class GeneratorGraph(nn.Module):
         chunk_frames: T, a multiple of the frames of a step.
     """
 
+    step: Tensor
+    spread: Tensor
+
     def __init__(self, generator: Generator, *, chunk_frames: int) -> None:
         super().__init__()
         self.generator = folded(generator)
+        # The graph's own, which stay float32 where all layers become float16.
+        self.register_buffer("step", generator.log_step.detach().exp())
+        self.register_buffer("spread", generator.spread.detach().clone())
         self.frames, self.steps = chunk_frames, chunk_frames // generator.config.step_frames
 
     def forward(self, noise: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
@@ -69,7 +75,9 @@ class GeneratorGraph(nn.Module):
         deciding = share * kept.float() + (1.0 - share) * first
         look, motion = self.generator.parts(deciding)
         high, low = moving.float().chunk(2, 1)
-        path = share * (high + low) + (1.0 - share) * self.generator.start(motion)
+        path = share * (high + low) + (1.0 - share) * self.generator.start(
+            motion, step=self.step, spread=self.spread
+        )
         frames, path = self._frames(self._pictures(look.to(dtype)), path, noise)
         high = path.to(dtype)
         rest = (path - high.float()).to(dtype)

@@ -13,6 +13,7 @@ from edgevae.errors import InputError
 from edgevae.files import sha256
 from edgevae.nn import Vae, load_checkpoint
 from edgevae.nn.checkpoint import WEIGHTS
+from edgevae.nn.generator_checkpoint import has_generator, load_generator
 from edgevae.nn.graph import DecoderGraph, EncoderGraph, PredictorGraph, PriorGraph
 from edgevae.nn.predictor import Predictor
 from edgevae.nn.predictor_checkpoint import has_predictor, load_predictor
@@ -20,6 +21,7 @@ from edgevae.nn.prior import Prior
 from edgevae.nn.prior_checkpoint import has_prior, load_prior
 from edgevae.spec import Role, TensorSpec, VaeSpec
 from edgevae_export.exportable import Part, Source
+from edgevae_export.own_generator import OwnGenerator
 from edgevae_export.precision import HEADROOM
 
 
@@ -88,11 +90,21 @@ class OwnPart:
 
 
 def open_checkpoint(folder: Path) -> Source:
-    """Return the VAE of a checkpoint of ours.
+    """Return the VAE, or the generator, of a checkpoint of ours.
 
     Raises:
         InputError: no checkpoint, or one whose latents were not measured.
     """
+    if has_generator(folder):
+        weights = sha256((folder / WEIGHTS).read_bytes())
+        generator = load_generator(folder)
+        return Source(
+            OwnGenerator(generator),
+            _name(folder),
+            weights,
+            roles=("decoder",),
+            picture_px=generator.config.picture_px,
+        )
     vae = load_checkpoint(folder)
     if vae.config.latent_mean is None or vae.config.latent_std is None:
         raise InputError(

@@ -28,13 +28,15 @@ class GanConfig:
     """Clips of one step, real ones and as many made ones."""
     steps: int = 6000
     """Steps of the whole run, one of the critics and one of the generator each; the learning rate ends there."""
-    learning_rate: float = 5e-4
-    """Peak learning rate of both."""
+    learning_rate: float = 6e-4
+    """Peak learning rate of the generator."""
+    critic_rate: float = 0.4
+    """Factor on it for the critics."""
     warmup_steps: int = 50
     """Steps over which the learning rate rises from 0."""
     final_rate: float = 0.1
     """Share of the peak learning rate that the cosine ends at."""
-    slope_weight: float = 0.1
+    slope_weight: float = 1.0
     """Gamma of R1, half of which weighs the squared slope of the critics at real clips."""
     slope_every_steps: int = 8
     """Steps between two on which that is computed, with as many times the weight."""
@@ -64,7 +66,7 @@ class GanConfig:
             raise ConfigError(
                 f"batch_clips: got {self.batch_clips}, expected at least 2 objects a step"
             )
-        for name in ("learning_rate", "slope_weight"):
+        for name in ("learning_rate", "critic_rate", "slope_weight"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected a number above 0")
 

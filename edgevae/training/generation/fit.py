@@ -94,9 +94,9 @@ class _Training:
     def take_step(self, step: int) -> float:
         """Teach the critics, then the generator; return the loss of both."""
         config = self.config
-        for optimizer in self.optimizers:
+        for optimizer, factor in zip(self.optimizers, (1.0, config.critic_rate), strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate_at(step)
+                group["lr"] = factor * config.learning_rate_at(step)
         of_generator, of_critics = self.optimizers
         random = torch.Generator().manual_seed(seed_of(config.seed, step))
         noise = torch.randn(
