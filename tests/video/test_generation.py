@@ -48,7 +48,8 @@ def test_a_video_has_the_clips_at_the_rate_and_the_same_call_writes_the_same(
 
 def test_a_png_has_a_row_a_clip_and_a_column_a_frame(generator, tmp_path):
     generate_files(generator, tmp_path / "made.png", frames=3, count=2)
-    picture = np.asarray(Image.open(tmp_path / "made.png"))
+    with Image.open(tmp_path / "made.png") as opened:
+        picture = np.asarray(opened)
     clips = generator.generate(frames=3, count=2)
     assert picture.shape == (2 * 16 + GAP_PX, 3 * 24 + 2 * GAP_PX, 3)
     assert np.array_equal(picture[16 + GAP_PX :, -24:], clips[1, 2])
