@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgevae.bundle import Bundle
 from edgevae.errors import InputError
+from edgevae.moving_mnist import MovingMnist
 from edgevae_bench.generation.gaussian import fit
+from edgevae_bench.generation.models import subjects_of
 
 
 def chain(random, clips):
@@ -38,3 +41,29 @@ def test_a_clip_is_a_function_of_seed_and_number(random):
     assert not np.array_equal(normal.sample(2, seed=3, clip=4), normal.sample(2, seed=3, clip=5))
     with pytest.raises(InputError, match="got clips of 3 steps, expected at least 4"):
         fit(np.zeros((2, 3, 1, 1, 1), np.float32), chunk=2)
+
+
+def test_a_vae_is_judged_beside_what_normals_make_of_its_latents(tiny_prior_bundle):
+    digits = np.random.default_rng(0).integers(0, 256, (9, 28, 28), dtype=np.uint8)
+    real = MovingMnist(digits, seed=1)
+    subjects = subjects_of(
+        str(tiny_prior_bundle),
+        seed=3,
+        real=lambda count, frames: real.batch(0, min(count, 6), frames=frames),
+        backend="auto",
+        device="cpu",
+        precision="fp32",
+        threads=1,
+    )
+    name = Bundle.open(tiny_prior_bundle).manifest.name
+    assert [s.name for s in subjects] == [
+        name,
+        f"{name}, plain normal",
+        f"{name}, normal with covariances",
+        f"{name}, reconstructed",
+    ]
+    made, _, normal, again = (s.make(2, 5) for s in subjects)
+    assert made.shape == (2, 5, 16, 24)
+    assert normal.shape == (2, 5, 64, 64)
+    assert np.array_equal(normal, subjects[2].make(2, 5))
+    assert again.shape[1:] == normal.shape[1:]
