@@ -167,3 +167,13 @@ def test_it_runs_without_torch(tiny_prior_bundle):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(1, 3, 16, 24, 3)"
+
+
+def test_info_says_what_a_bundle_generates(tiny_prior_bundle):
+    from click.testing import CliRunner
+
+    from edgevae.cli.info import command
+
+    found = CliRunner().invoke(command, [str(tiny_prior_bundle)], catch_exceptions=False)
+    assert "generates  pictures of 24 x 16 pixels\n" in found.stdout
+    assert "<- noise" in found.stdout
