@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,16 +63,36 @@ def test_exactly_the_last_chunks_are_remembered_each_with_its_ones():
 
 
 @torch.no_grad()
-def test_a_call_follows_the_direction_from_noise_in_equal_steps():
+def test_a_call_follows_the_direction_from_noise_and_further_where_the_memory_leads():
     prior = tiny()
     noise, memory = torch.randn(2, 3, 4, 4), torch.randn(nothing(prior, 1, 4, 4).shape)
     mixture = noise.reshape(1, 6, 4, 4)
-    for i in range(TINY.flow_steps):
-        at = torch.tensor([i / TINY.flow_steps])
-        mixture = mixture + prior.direction(mixture, at, memory) / TINY.flow_steps
+    for start, end in itertools.pairwise(TINY.times):
+        at = torch.tensor([start])
+        known = prior.direction(mixture, at, memory)
+        unknown = prior.direction(mixture, at, torch.zeros_like(memory))
+        mixture = mixture + (end - start) * (known + TINY.guidance * (known - unknown))
     assert torch.allclose(
         PriorGraph(prior)(noise, memory)[0], mixture.reshape(2, 3, 4, 4), atol=1e-5
     )
+
+
+@torch.no_grad()
+def test_at_the_start_of_a_clip_guidance_changes_nothing():
+    prior, plain = tiny(), tiny(replace(TINY, guidance=0.0))
+    noise, memory = torch.randn(2, 3, 4, 4), nothing(prior, 1, 4, 4)
+    (latents, memory), (same, _) = prior(noise, memory), plain(noise, memory)
+    assert torch.equal(latents, same)
+    assert (prior(noise, memory)[0] - plain(noise, memory)[0]).abs().max() > 1e-3
+
+
+def test_the_first_steps_are_the_small_ones_and_all_together_lead_to_the_end():
+    times = PriorConfig(flow_steps=5, time_shift=0.3).times
+    assert (times[0], times[-1]) == (0.0, 1.0)
+    lengths = [end - start for start, end in itertools.pairwise(times)]
+    assert lengths == sorted(lengths)
+    assert lengths[0] < 0.4 * lengths[-1]
+    assert np.allclose(PriorConfig(flow_steps=4, time_shift=1.0).times, (0, 0.25, 0.5, 0.75, 1))
 
 
 @torch.no_grad()
@@ -79,12 +101,11 @@ def test_a_direction_that_is_right_leads_from_any_noise_to_the_latents():
 
     class Right(Prior):
         def _direction(self, mixture, time, seen):
-            i = next(self.calls)
-            return (target - mixture) / (1.0 - i / self.config.flow_steps)
+            return (target - mixture) / (1.0 - next(self.starts))
 
     for steps in (1, 4, 7):
-        prior = Right(replace(TINY, flow_steps=steps))
-        prior.calls = iter(range(steps))
+        prior = Right(replace(TINY, flow_steps=steps, guidance=0.0))
+        prior.starts = iter(prior.config.times)
         latents, _ = prior(torch.randn(2, 3, 4, 4), nothing(prior, 1, 4, 4))
         assert torch.allclose(latents.reshape(target.shape), target, atol=1e-5)
 
@@ -108,6 +129,11 @@ def test_a_checkpoint_keeps_a_prior(tmp_path):
             {"channels": 0},
             "prior: channels, steps, chunks, pixels and dilations must be at least 1",
         ),
+        (
+            {"time_shift": 0.0},
+            "time_shift is 0.0 and guidance 0.7, expected above 0, and 0 or more",
+        ),
+        ({"guidance": -1.0}, "time_shift is 0.3 and guidance -1.0"),
         ({"dilations": ()}, "dilations must be at least 1"),
         (
             {"picture_px": (64, 60)},
