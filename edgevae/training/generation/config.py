@@ -7,7 +7,7 @@ from typing import Literal
 
 from edgevae.errors import ConfigError
 from edgevae.nn.generator_config import GeneratorConfig
-from edgevae.training.plain_loop import ema_decay_at, risen_cosine
+from edgevae.training.schedule import ema_decay_at, risen_cosine
 
 
 @dataclass(frozen=True, kw_only=True)
