@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import edgevae
+from edgevae.cli.info import command
 from edgevae.errors import InputError, ParityError
 from edgevae.nn.generator import Generator
 from edgevae.nn.generator_checkpoint import load_generator, save_generator
@@ -82,6 +84,12 @@ def test_what_is_no_vae_says_so(exported, checkpoint, tmp_path):
     with pytest.raises(InputError, match="has a decoder alone"):
         OwnGenerator(load_generator(checkpoint)).graph_module("encoder", chunk_frames=4)
     assert open_source(checkpoint).picture_px == (64, 64)
+
+
+def test_info_says_what_a_checkpoint_of_a_generator_makes(checkpoint):
+    said = CliRunner().invoke(command, [str(checkpoint)]).stdout
+    assert "checkpoint, generator of sprites," in said
+    assert "decoder 3 caches" in said
 
 
 def test_a_graph_that_makes_other_frames_is_refused_and_nothing_is_written(checkpoint, tmp_path):
