@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from edgevae.errors import EdgeVaeError, InputError
@@ -222,9 +222,14 @@ class _Loop:
             log.write(f"{self.step},{loss:.6g},{figure:.6g}\n")
         self.losses = []
         optimizer, *judge = (o.state_dict() for o in self.learner.optimizers)
+        weights = {
+            f"{name}.{key}": value
+            for name, network in self.learner.networks.items()
+            for key, value in network.state_dict().items()
+        }
         state = TrainState(
             step=self.step,
-            module=_tensors(self.learner.networks),
+            module=weights,
             optimizer=optimizer,
             best_val_loss=self.best,
             stale_validations=0,
@@ -246,12 +251,3 @@ class _Loop:
             assert kept is not None, "a run that judges has kept what judges"
             optimizer.load_state_dict(kept)
         self.step, self.best = state.step, state.best_val_loss
-
-
-def _tensors(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Return all weights, each under its network's name."""
-    return {
-        f"{name}.{key}": value
-        for name, network in networks.items()
-        for key, value in network.state_dict().items()
-    }
