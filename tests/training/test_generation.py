@@ -84,6 +84,12 @@ def test_the_distance_is_0_to_itself_and_grows_with_what_is_not_like_a_digit():
     assert likeness.distance(white) > 10.0 * likeness.distance(made)
 
 
+def test_gamma_falls_from_its_first_value_to_its_last_by_equal_factors():
+    config = GanConfig(steps=100, slope_weight=4.0, final_slope_weight=1.0)
+    at = [config.slope_weight_at(step) for step in (0, 50, 100, 200)]
+    assert at == pytest.approx([4.0, 2.0, 1.0, 1.0])
+
+
 def test_settings_that_no_run_can_have_are_refused():
     for wrong in ({"clip_frames": 1}, {"steps": 0}, {"critic_rate": 0.0}, {"slope_weight": -1.0}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):

@@ -113,6 +113,10 @@ def test_help_has_an_example_and_every_option_a_line():
             "none: no train-images-idx3-ubyte.gz in it",
         ),
         (
+            ["moving-digits", "-o", "run", "--model", "gan", "--preset", "s"],
+            "--model gan has no --preset; leave it out",
+        ),
+        (
             ["moving-digits", "-o", "run", "--model", "prior"],
             "--model prior needs --from, the checkpoint of its VAE; add it",
         ),
@@ -138,10 +142,15 @@ def test_a_wrong_call_is_refused_in_one_line(tmp_path, monkeypatch, arguments, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_predictor_is_trained_stopped_and_continued_by_the_same_command(tmp_path):
-    words = ["moving-digits", "--model", "predictor", "-o", str(tmp_path / "run"), "--steps", "2"]
+@pytest.mark.parametrize(
+    ("model", "weights"), [("predictor", "predictor.safetensors"), ("gan", "model.safetensors")]
+)
+def test_a_model_of_digits_is_trained_stopped_and_continued_by_the_same_command(
+    tmp_path, model, weights
+):
+    words = ["moving-digits", "--model", model, "-o", str(tmp_path / "run"), "--steps", "2"]
     found = run(*words, "--batch-clips", "1", "--precision", "fp32", "--max-minutes", "1e-9")
     assert "--resume" in found.stderr, "stopped before its first step"
     found = run("--resume", str(tmp_path / "run"))
     assert found.stdout.strip() == str(tmp_path / "run" / "checkpoint")
-    assert (tmp_path / "run" / "checkpoint" / "predictor.safetensors").is_file()
+    assert (tmp_path / "run" / "checkpoint" / weights).is_file()

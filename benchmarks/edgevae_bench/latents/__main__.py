@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 import numpy as np
 
 import edgevae
-from edgevae.errors import EdgeVaeError, InputError
+from edgevae.errors import InputError
 from edgevae.files import atomic_file, write_atomically
 from edgevae.frames import Frames
 from edgevae.runtime.shipped import locate
 from edgevae_bench.latents.board import board, strip
 from edgevae_bench.latents.page import Looked, to_html, way_boards
 from edgevae_bench.latents.walks import traversals, way
+from edgevae_bench.module_command import run
 
 OFFSETS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 """Of a channel, in its deviations."""
@@ -132,14 +132,5 @@ def _write_picture(looked: Looked, path: Path) -> None:
         Image.fromarray(np.concatenate(whole)).save(partial, format="PNG", optimize=True)
 
 
-def main() -> None:
-    """Run the command; an error of ours is one line on stderr and its exit code."""
-    try:
-        command(prog_name="python -m edgevae_bench.latents")
-    except EdgeVaeError as error:
-        click.echo(f"edgevae: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    run(command, name="edgevae_bench.latents")
