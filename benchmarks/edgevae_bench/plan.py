@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +86,7 @@ class Plan:
             raise InputError(f"starts: got {self.starts}, expected at least 1")
         if not self.boundaries:
             raise InputError(f"boundary: got none, expected some of {', '.join(BOUNDARIES)}")
+        self._require_limits()
         if self.gates.max_p99_ms is not None and "call" not in self.boundaries:
             raise InputError(
                 "--max-p99-ms: is held against the boundary call, which is not measured; add it"
@@ -92,6 +94,14 @@ class Plan:
         if self.is_resumed and self.output is None:
             raise InputError("--resume: there is nothing to go on with without --output")
         samples_for(self.percentile)  # a percentile that is not known is said now
+
+    def _require_limits(self) -> None:
+        """Refuse gates that no figure could be held against; `nan` is a number to the command line, too."""
+        psnr_db, p99_ms = self.gates.min_psnr_db, self.gates.max_p99_ms
+        if psnr_db is not None and not math.isfinite(psnr_db):
+            raise InputError(f"--min-psnr: got {psnr_db}, expected a number of dB")
+        if p99_ms is not None and not 0 < p99_ms < math.inf:
+            raise InputError(f"--max-p99-ms: got {p99_ms}, expected milliseconds above 0")
 
     def rounds_of(self, chunks: int) -> int:
         """Return how many rounds are measured, with turns of so many chunks."""

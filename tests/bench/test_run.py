@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -273,6 +274,9 @@ def test_plans_that_cannot_be_are_refused(plan, changes, message):
             {"gates": Gates(max_p99_ms=1.0), "boundaries": ("stream",)},
             r"--max-p99-ms: is held against the boundary call",
         ),
+        ({"gates": Gates(max_p99_ms=0.0)}, r"--max-p99-ms: got 0.0, expected milliseconds above"),
+        ({"gates": Gates(max_p99_ms=math.inf)}, r"--max-p99-ms: got inf"),
+        ({"gates": Gates(min_psnr_db=math.nan)}, r"--min-psnr: got nan, expected a number of dB"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(plan, changes, message):
