@@ -32,16 +32,15 @@ def command(before: Path, after: Path, fail_if_slower: bool, as_json: bool) -> N
     """
     from edgevae.errors import GateError
     from edgevae.strict import to_dict
-    from edgevae_bench import document, samples
+    from edgevae_bench import document
     from edgevae_bench.compare import compare
 
-    results = [document.read_json(path) for path in (before, after)]
-    taken = [samples.read(document.samples_path(path)) for path in (before, after)]
-    found = compare((results[0], taken[0]), (results[1], taken[1]))
+    results = [document.read_with_samples(path) for path in (before, after)]
+    found = compare(results[0], results[1])
     if not as_json:
         click.echo("\n".join(_lines(found)) + "\n")
     click.echo(json.dumps(to_dict(found)))
-    own = {row.subject.name for row in results[1].subjects if row.subject.kind == "runtime"}
+    own = {row.subject.name for row in results[1][0].subjects if row.subject.kind == "runtime"}
     slower = [c.key for c in found.changes if c.verdict == "slower" and c.key.subject in own]
     if fail_if_slower and slower:
         from edgevae_bench.compare import name

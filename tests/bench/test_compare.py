@@ -229,3 +229,10 @@ def test_a_result_without_its_samples_is_refused(files, monkeypatch, capsys):
     document.samples_path(files[1]).unlink()
     assert run(monkeypatch, *files) == 4
     assert "after.samples.jsonl" in capsys.readouterr().err
+
+
+def test_samples_of_another_run_are_refused(files, monkeypatch, capsys):
+    path = document.samples_path(files[1])
+    path.write_text("\n".join(path.read_text().splitlines()[1:]) + "\n")
+    assert run(monkeypatch, *files) == 4
+    assert "expected the 96 of after.json; keep each" in capsys.readouterr().err
