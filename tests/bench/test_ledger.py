@@ -10,8 +10,9 @@ import pytest
 
 from edgevae.errors import IncompatibleError
 from edgevae_bench import document, samples
-from edgevae_bench.ledger import Ledger, resume
+from edgevae_bench.ledger import Ledger
 from edgevae_bench.result import Gates
+from edgevae_bench.resuming import resume
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -47,6 +48,19 @@ def test_a_run_goes_on_with_figures_that_six_digits_cannot_hold(tmp_path):
     assert len(found.samples) == len(first.samples)
     assert found.rows.keys() == first.rows.keys()
     assert found.created_utc == first.created_utc
+
+
+def test_what_was_noted_of_the_clip_and_the_machine_is_said_after_a_break_too(tmp_path):
+    busy = replace(PLANNED.environment, load_average_1min=3.5)
+    first = with_turns(begun(tmp_path, environment=busy, notes=["the clip has only 8 frames"]))
+    before = first.save().warnings
+    later = replace(PLANNED.environment, git_commit="1" * 40)
+    after = resume(begun(tmp_path, environment=later)).result(is_complete=True).warnings
+    assert "the clip has only 8 frames" in before
+    assert any("load average 3.5" in text for text in before)
+    assert set(before) <= set(after)
+    assert len(set(after)) == len(after)
+    assert f"begun at commit {'0' * 40}, gone on with at {'1' * 40}" in after
 
 
 def test_a_run_that_was_broken_off_before_its_first_turn_begins_again(tmp_path):
