@@ -197,5 +197,10 @@ class Ledger:
 def _command(words: Sequence[str]) -> tuple[str, ...]:
     """Return a command line without folders of this machine, by the command's own name however it was started."""
     program = Path(words[0]).name
-    arguments = (Path(word).name if Path(word).is_absolute() else word for word in words[1:])
-    return ("edgevae" if program in ("-c", "__main__.py") else program, *arguments)
+    return ("edgevae" if program in ("-c", "__main__.py") else program, *map(_short, words[1:]))
+
+
+def _short(word: str) -> str:
+    """Return a word of a command line; an absolute path in it, alone or behind `--option=`, by its last part."""
+    option, sign, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
+    return option + sign + (Path(value).name if Path(value).is_absolute() else value)

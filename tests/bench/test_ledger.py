@@ -84,9 +84,11 @@ def test_a_run_that_was_broken_off_while_a_sample_was_written_takes_that_turn_ag
 
 @pytest.mark.parametrize("program", ["/opt/env/bin/edgevae", "-c", "/opt/edgevae/__main__.py"])
 def test_the_command_line_names_the_command_and_no_folder(tmp_path, monkeypatch, program):
-    monkeypatch.setattr(sys, "argv", [program, "benchmark", "/home/me/mine", "-o", "out/a.json"])
+    monkeypatch.setattr(
+        sys, "argv", [program, "benchmark", "/home/me/mine", "--video=/a/b.mp4", "-o", "out/a.json"]
+    )
     command = begun(tmp_path).result(is_complete=False).command
-    assert command == ("edgevae", "benchmark", "mine", "-o", "out/a.json")
+    assert command == ("edgevae", "benchmark", "mine", "--video=b.mp4", "-o", "out/a.json")
 
 
 def test_samples_that_are_gone_are_an_error_where_there_were_turns(tmp_path):
