@@ -18,7 +18,7 @@ from edgevae_bench.clip import Clip, ClipFacts, facts, parts
 from edgevae_bench.energy import find_meter
 from edgevae_bench.ledger import Ledger
 from edgevae_bench.nvml import open_nvml
-from edgevae_bench.plan import FILE_ROUNDS, Found, Plan, Progress
+from edgevae_bench.plan import Found, Plan, Progress
 from edgevae_bench.result import Ceiling, ModelFacts, Settings
 from edgevae_bench.resuming import resume
 from edgevae_bench.scoring import Shown
@@ -130,7 +130,7 @@ def _settings(plan: Plan, selection: Selection, gpu: Gpu | None, clip: ClipFacts
             )
     first = selection.subjects[0]
     chunks = min(_chunks(plan, case, first.chunk_frames) for case in cases)
-    rounds, file = plan.rounds_of(chunks), "file" in plan.boundaries
+    rounds = plan.rounds_of(chunks)
     in_turns = gpu is None or not gpu.integrated
     return Settings(
         cases=cases,
@@ -141,7 +141,7 @@ def _settings(plan: Plan, selection: Selection, gpu: Gpu | None, clip: ClipFacts
         chunks=chunks,
         rounds=rounds,
         starts=plan.starts_of(rounds),
-        file_rounds=min(FILE_ROUNDS, rounds) if file else 0,
+        file_rounds=plan.file_rounds_of(rounds),
         percentile=plan.percentile,
         seed=plan.seed,
         is_interleaved=in_turns if plan.is_interleaved is None else plan.is_interleaved,

@@ -334,6 +334,7 @@ def test_plans_that_cannot_be_are_refused(plan, changes, message):
             {"gates": Gates(max_p99_ms=1.0), "boundaries": ("stream",)},
             r"--max-p99-ms: is held against the boundary call",
         ),
+        ({"boundaries": ("file",), "batches": (1, 2)}, r"--boundary file: a file is one clip, got"),
         ({"gates": Gates(max_p99_ms=0.0)}, r"--max-p99-ms: got 0.0, expected milliseconds above"),
         ({"gates": Gates(max_p99_ms=math.inf)}, r"--max-p99-ms: got inf"),
         ({"gates": Gates(min_psnr_db=math.nan)}, r"--min-psnr: got nan, expected a number of dB"),
@@ -349,6 +350,15 @@ def test_the_rounds_are_enough_for_the_percentile(plan):
     assert asked.rounds_of(8) == 10
     assert replace(asked, percentile=99).rounds_of(8) == 13
     assert replace(asked, percentile=99, rounds=3).rounds_of(8) == 3
+
+
+def test_turns_from_file_to_file_are_few_unless_they_are_all_that_is_wanted(plan):
+    asked = replace(plan, rounds=None, starts=None, boundaries=("call", "file"))
+    assert asked.file_rounds_of(asked.rounds_of(8)) == 5
+    alone = replace(asked, boundaries=("file",))
+    assert (alone.rounds_of(8), alone.file_rounds_of(5)) == (5, 5)
+    assert replace(alone, starts=8).rounds_of(8) == 8
+    assert replace(alone, rounds=12).file_rounds_of(12) == 12
 
 
 def test_a_checkpoint_is_measured_in_both_memory_formats_unless_one_is_named(plan, tiny_checkpoint):
