@@ -22,11 +22,17 @@ class PredictorConfig:
     channels: int = 64
     """Channels of the memory and of the blocks behind it."""
     blocks: int = 2
-    """Residual blocks of one call."""
+    """Residual blocks before and as many after the deep ones."""
+    deep_blocks: int = 6
+    """Residual blocks of twice the channels, at the size of whole cells; 0 leaves that branch out."""
 
     def __post_init__(self) -> None:
         counts = (self.latent_channels, self.chunk_steps, self.fine_channels, self.channels)
-        if min(*counts, self.cell_px) < 1 or self.blocks < 0 or self.cell_px % 2:
+        if (
+            min(*counts, self.cell_px) < 1
+            or min(self.blocks, self.deep_blocks) < 0
+            or self.cell_px % 2
+        ):
             raise ConfigError(
                 "predictor: channels, steps and pixels must be at least 1, blocks at least 0 and cell_px even"
             )

@@ -56,7 +56,9 @@ class _Prior(nn.Module):
 
 def predictor() -> OwnPart:
     torch.manual_seed(4)
-    config = PredictorConfig(latent_channels=4, chunk_steps=2, fine_channels=2, channels=4)
+    config = PredictorConfig(
+        latent_channels=4, chunk_steps=2, fine_channels=2, channels=4, blocks=1, deep_blocks=1
+    )
     network = Predictor(config)
     nn.init.kaiming_normal_(network.head.weight)
     return OwnPart(network)

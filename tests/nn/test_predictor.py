@@ -12,7 +12,7 @@ from edgevae.nn.predictor import Predictor
 from edgevae.nn.predictor_checkpoint import load_predictor, save_predictor
 from edgevae.nn.predictor_config import PredictorConfig
 
-TINY = PredictorConfig(fine_channels=4, channels=6)
+TINY = PredictorConfig(fine_channels=4, channels=6, deep_blocks=1)
 
 
 def tiny(seed: int = 3) -> Predictor:
@@ -48,6 +48,25 @@ def test_clips_of_a_batch_do_not_see_each_other():
 
 
 @torch.no_grad()
+def test_the_deep_blocks_see_further_than_the_others_and_may_be_left_out():
+    """Half cells: stem, one block before and one after, head are 1 + 2 + 2 + 1. The deep block is 2 whole ones more."""
+    for deep_blocks, reach in ((0, 3), (1, 6)):
+        torch.manual_seed(0)
+        predictor = Predictor(
+            PredictorConfig(fine_channels=4, channels=6, blocks=1, deep_blocks=deep_blocks)
+        )
+        for parameter in predictor.parameters():
+            torch.nn.init.uniform_(parameter, 0.01, 0.02)  # nothing cancels
+        latents = torch.zeros(2, 64, 17, 17)
+        moved = latents.clone()
+        moved[:, :, 8, 8] = 1.0
+        memory = predictor.initial_memory(latents)
+        change = predictor(moved, memory)[0] - predictor(latents, memory)[0]
+        rows = (change.abs().amax((0, 1, 3)) > 0).nonzero()
+        assert int((rows - 8).abs().max()) == reach, deep_blocks
+
+
+@torch.no_grad()
 def test_the_memory_matters_and_stays_within_bounds_for_ever():
     predictor = tiny()
     latents = torch.randn(2, 64, 2, 2)
@@ -63,13 +82,13 @@ def test_the_memory_matters_and_stays_within_bounds_for_ever():
 @torch.no_grad()
 def test_a_shift_by_a_whole_cell_shifts_the_prediction():
     predictor = tiny()
-    latents = torch.zeros(2, 64, 9, 9)
-    latents[:, :, 4, 4] = torch.randn(2, 64)
+    latents = torch.zeros(2, 64, 25, 25)
+    latents[:, :, 12, 12] = torch.randn(2, 64)
     memory = predictor.initial_memory(latents)
     ahead, _ = predictor(latents, memory)
     shifted, _ = predictor(torch.roll(latents, 1, 3), memory)
     # Far from the border, whose zeros tell where the picture ends.
-    assert torch.allclose(ahead[:, :, 3:6, 3:6], shifted[:, :, 3:6, 4:7], atol=1e-5)
+    assert torch.allclose(ahead[:, :, 11:14, 11:14], shifted[:, :, 11:14, 12:15], atol=1e-5)
 
 
 def test_a_checkpoint_keeps_both_networks_and_refuses_half_a_one(tmp_path):
@@ -88,7 +107,9 @@ def test_a_checkpoint_keeps_both_networks_and_refuses_half_a_one(tmp_path):
         load_predictor(tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [{"channels": 0}, {"cell_px": 7}, {"blocks": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"channels": 0}, {"cell_px": 7}, {"blocks": -1}, {"deep_blocks": -1}]
+)
 def test_a_predictor_that_cannot_be_is_refused(wrong):
     with pytest.raises(ConfigError, match="predictor: channels, steps and pixels"):
         PredictorConfig(**wrong)

@@ -17,11 +17,11 @@ from edgevae.nn.predictor import Predictor
 from edgevae.nn.predictor_config import PredictorConfig
 from edgevae.training.prediction import fit
 from edgevae.training.prediction.config import PredictionConfig, is_prediction_run
-from edgevae.training.prediction.data import CODE, latents_of, pixels_of, sources
+from edgevae.training.prediction.data import CODE, forgiven, latents_of, pixels_of, sources
 from edgevae.training.prediction.rollout import frame_errors, rollout
 
 TINY = PredictionConfig(
-    network=PredictorConfig(fine_channels=4, channels=8),
+    network=PredictorConfig(fine_channels=4, channels=8, blocks=1, deep_blocks=1),
     seen_frames=4,
     predicted_frames=4,
     batch_clips=2,
@@ -31,6 +31,21 @@ TINY = PredictionConfig(
     save_every_steps=2,
     precision="fp32",
 )
+
+
+def test_the_error_of_what_was_forgiven_is_that_of_the_pixels_shown():
+    wanted = latents_of(
+        np.array([[[[0, 255], [40, 200]] * 4] * 8] * 2, np.uint8).reshape(1, 2, 8, 16)
+    )
+    said = (wanted + torch.randn(wanted.shape, generator=torch.manual_seed(1))).requires_grad_()
+    extreme = (pixels_of(wanted) == 0) | (pixels_of(wanted) == 1)
+    assert 0 < extreme.float().mean() < 1
+    scale = (wanted.max() - wanted.min()) ** 2  # of pixels, which go from 0 to 1
+    error = (forgiven(said, wanted) - wanted).square()
+    shown = (pixels_of(said) - pixels_of(wanted)).square() * scale
+    assert torch.allclose(error[extreme], shown[extreme], atol=1e-4)
+    error.sum().backward()
+    assert (said.grad[~extreme] != 0).all(), "what is wanted grey pulls, however dark what is said"
 
 
 def test_a_digit_moves_by_a_tenth_of_its_range_and_turns_round_at_the_edges():

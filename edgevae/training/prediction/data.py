@@ -17,6 +17,8 @@ CODE = patch_code_config(mean=-0.9, std=0.4)
 
 _PIXEL_MEAN, _PIXEL_STD = 0.05, 0.2
 """The same of pixels in 0..1."""
+_BLACK, _WHITE = (0.0 - _PIXEL_MEAN) / _PIXEL_STD, (1.0 - _PIXEL_MEAN) / _PIXEL_STD
+_HALF_LEVEL = 0.5 / 255.0 / _PIXEL_STD
 _VALIDATION_SEED = 777
 
 
@@ -44,3 +46,13 @@ def latents_of(clips: Pictures) -> Tensor:
 def pixels_of(latents: Tensor) -> Tensor:
     """Return pixels in 0..1 `[..., 64, 8, 8]`, still as patches, of latents: what the decoder clamps and rounds."""
     return torch.clamp(latents * _PIXEL_STD + _PIXEL_MEAN, 0.0, 1.0)
+
+
+def forgiven(said: Tensor, wanted: Tensor) -> Tensor:
+    """Return latents without what the decoder's clamp mends: darker than black where black is wanted, white likewise.
+
+    A network that need not hit 0 exactly leaves the black around clean. Elsewhere nothing is clamped: what is wanted
+    grey and said darker than black still has a gradient.
+    """
+    said = torch.where(wanted < _BLACK + _HALF_LEVEL, said.clamp(min=_BLACK), said)
+    return torch.where(wanted > _WHITE - _HALF_LEVEL, said.clamp(max=_WHITE), said)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgevae.nn.predictor import Predictor
 from edgevae.training.prediction.config import PredictionConfig
-from edgevae.training.prediction.data import pixels_of
+from edgevae.training.prediction.data import forgiven, pixels_of
 
 
 def rollout(predictor: Predictor, latents: Tensor, *, seen_frames: int) -> Tensor:
@@ -41,11 +41,11 @@ def rollout(predictor: Predictor, latents: Tensor, *, seen_frames: int) -> Tenso
 def loss_of(predictor: Predictor, latents: Tensor, config: PredictionConfig) -> Tensor:
     """Return the mean squared error of latents of unit scale over all that a predictor says of some clips.
 
-    In the code of patches that is the error of pixels, whatever the scale.
+    In the code of patches that is the error of pixels as they are shown, whatever the scale.
     """
     said = rollout(predictor, latents, seen_frames=config.seen_frames)
     wanted = latents[:, config.network.chunk_steps :]
-    return (said.float() - wanted).square().mean()
+    return (forgiven(said.float(), wanted) - wanted).square().mean()
 
 
 @torch.no_grad()
