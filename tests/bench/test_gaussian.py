@@ -63,7 +63,7 @@ def test_a_vae_is_judged_beside_what_normals_make_of_its_latents(tiny_prior_bund
         f"{name}, reconstructed",
     ]
     made, _, normal, again = (s.make(2, 5) for s in subjects)
-    assert made.shape == (2, 5, 64, 64)
+    assert made.shape == (2, 5, 64, 64), "of the size of the real ones, whatever the model's own"
     assert normal.shape == (2, 5, 64, 64)
     assert np.array_equal(normal, subjects[2].make(2, 5))
     assert again.shape[1:] == normal.shape[1:]
