@@ -27,6 +27,7 @@ from edgevae.errors import (
     UnavailableError,
 )
 from edgevae.frames import chunks
+from edgevae.runtime.multimodal import LatentPosterior, MultimodalVae, load_multimodal
 from edgevae.runtime.predictor import Predictor, load_predictor
 from edgevae.runtime.stream import StreamState
 from edgevae.runtime.tensorrt_options import TensorRtOptions
@@ -45,7 +46,9 @@ __all__ = [
     "IncompatibleError",
     "InputError",
     "IntegrityError",
+    "LatentPosterior",
     "MediaError",
+    "MultimodalVae",
     "OutOfMemoryError",
     "ParityError",
     "Predictor",
@@ -61,5 +64,6 @@ __all__ = [
     "__version__",
     "chunks",
     "load",
+    "load_multimodal",
     "load_predictor",
 ]

@@ -22,15 +22,16 @@ from typing import Any
 
 from edgevae.errors import ConfigError, IncompatibleError, InputError, IntegrityError
 from edgevae.files import atomic_folder, sha256
-from edgevae.roles import FLOWS, VAE, Role
+from edgevae.roles import VAE, Role, in_order, sense_of
+from edgevae.senses import SensesSpec
 from edgevae.spec import GraphSpec, Precision, VaeSpec, one_of
 from edgevae.strict import from_dict, to_dict
 
-FORMAT_VERSIONS = (1, 2, 3)
+FORMAT_VERSIONS = (1, 2, 3, 4)
 """What this edgevae reads.
 
 2 is 1 with `nested_channels`, `lead_frames` and a halo of the whole frame in the spec. 3 is 2 with other graphs than an
-encoder and a decoder.
+encoder and a decoder. 4 is 3 with other senses than frames, each with its encoder and decoder.
 
 A bundle is written as the lowest version that can say what it holds: one without any of these stays readable for every
 edgevae, and one with them is refused by those that would not know what is meant.
@@ -68,6 +69,8 @@ class Manifest:
     those of the VAE, whatever is built on it."""
     files: dict[str, FileEntry]
     """Every file of the bundle but the manifest and its digest."""
+    senses: SensesSpec | None = None
+    """What the senses are, of a model of several; a key only there."""
 
     @property
     def model_digest(self) -> str:
@@ -168,9 +171,8 @@ class Bundle:
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """The roles of which there are graphs, in the order of `FLOWS`."""
-        have = {g.role for g in self.manifest.graphs}
-        return tuple(role for role in FLOWS if role in have)
+        """The roles of which there are graphs, in the order of `FLOWS`, then those of senses."""
+        return in_order(g.role for g in self.manifest.graphs)
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -196,6 +198,7 @@ def write_bundle(
     spec: VaeSpec,
     graphs: tuple[GraphSpec, ...],
     edgevae_version: str,
+    senses: SensesSpec | None = None,
     replace: bool = False,
 ) -> Bundle:
     """Write a bundle, whole or not at all, and return it opened.
@@ -208,6 +211,7 @@ def write_bundle(
         spec: The specification.
         graphs: The graphs; each one's `file` is among `files`.
         edgevae_version: Which edgevae writes it.
+        senses: What the senses are, of a model of several.
         replace: Put the new bundle in the place of an existing one.
 
     Raises:
@@ -232,8 +236,11 @@ def write_bundle(
         spec=spec,
         graphs=graphs,
         files=entries,
+        senses=senses,
     )
     stored = to_dict(manifest) | {"spec": spec.stored()}
+    if senses is None:
+        del stored["senses"]
     data = (json.dumps(stored, indent=1) + "\n").encode()
     with atomic_folder(folder, replace=replace) as partial:
         for file, content in {
@@ -299,9 +306,16 @@ def _beyond_version_1(spec: VaeSpec) -> tuple[str, ...]:
 
 def _least_version(spec: VaeSpec, graphs: tuple[GraphSpec, ...]) -> int:
     """Return the lowest format version that can say what a bundle holds."""
+    if _of_senses(graphs):
+        return 4
     if {g.role for g in graphs} - set(VAE):
         return 3
     return 2 if _beyond_version_1(spec) else 1
+
+
+def _of_senses(graphs: tuple[GraphSpec, ...]) -> list[Role]:
+    """Return the roles that only a model of several senses has."""
+    return sorted({g.role for g in graphs if g.role == "fusion" or sense_of(g.role)})
 
 
 def _contradiction(manifest: Manifest) -> str | None:
@@ -310,8 +324,14 @@ def _contradiction(manifest: Manifest) -> str | None:
     if beyond and manifest.format_version < 2:
         return f"format version {manifest.format_version} has no {' and no '.join(beyond)}"
     others = sorted({g.role for g in manifest.graphs} - set(VAE))
-    if others and manifest.format_version < 3:
+    if manifest.format_version == 3:
+        others = _of_senses(manifest.graphs)
+    if others and manifest.format_version < 4:
         return f"format version {manifest.format_version} has no {' and no '.join(others)}"
+    if manifest.senses is not None or _of_senses(manifest.graphs):
+        problem = _senses_contradiction(manifest)
+        if problem:
+            return problem
     seen = set[tuple[Role, Precision]]()
     for graph in manifest.graphs:
         if graph.chunk_frames < 1 or graph.chunk_frames % manifest.spec.temporal_factor:
@@ -326,4 +346,20 @@ def _contradiction(manifest: Manifest) -> str | None:
         if (graph.role, graph.precision) in seen:
             return f"there are two graphs for the {graph.role} in {graph.precision}"
         seen.add((graph.role, graph.precision))
+    return None
+
+
+def _senses_contradiction(manifest: Manifest) -> str | None:
+    """Return what graphs and senses of a model of several senses contradict each other in, or None."""
+    senses = manifest.senses
+    if senses is None or not _of_senses(manifest.graphs):
+        return "senses and the graphs of senses go together, and one is missing"
+    known = {s.name: s for s in senses.senses}
+    for graph in manifest.graphs:
+        name = sense_of(graph.role)
+        if name is None:
+            continue
+        own = graph.data if graph.role.startswith("encoder") else graph.outputs[0]
+        if name not in known or own != known[name].tensor:
+            return f"{graph.file} has not the tensor of a sense of the model"
     return None

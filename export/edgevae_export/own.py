@@ -98,10 +98,10 @@ def open_checkpoint(folder: Path) -> Source:
         )
     weights = sha256((folder / WEIGHTS).read_bytes())
     parts = (OwnPredictor(load_predictor(folder)),) if has_predictor(folder) else ()
-    return Source(OwnVae(vae), _name(folder), weights, parts=parts)
+    return Source(OwnVae(vae), model_name(folder), weights, parts=parts)
 
 
-def _name(folder: Path) -> str:
+def model_name(folder: Path) -> str:
     """Return a model's name by its checkpoint: `runs/street/checkpoint` is street, as is `street`."""
     folder = folder.resolve()
     return folder.parent.name if folder.name == "checkpoint" else folder.name

@@ -1,0 +1,236 @@
+"""The steps of a run in one process, without Lightning: what models beside the VAE have in common while they learn.
+
+RUN/train.json    the configuration      RUN/checkpoint/   the averaged weights
+RUN/state.ckpt    what --resume needs    RUN/errors.csv    step, mean loss since the last line, figure of the validation
+
+A `Learner` is what is trained: it takes a step, is judged and is kept. Sample i of a run is a function of the seed and
+i, so that weights, optimisers and the number of the step are all that a run continues from, to the bit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from edgevae.errors import EdgeVaeError, InputError
+from edgevae.files import write_atomically
+from edgevae.strict import from_dict, to_dict
+from edgevae.training.run import RunFolder
+from edgevae.training.state import STATE, TrainState, load_state, save_state
+
+CONFIG = "train.json"
+
+
+class Learner(Protocol):
+    """What a run trains."""
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """All that has weights, averages included, by name."""
+
+    @property
+    def optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
+        """One, or a second one for what judges."""
+
+    def take_step(self, step: int) -> float:
+        """Learn from the samples of a step, counted from 0; return the loss."""
+
+    def validate(self) -> float:
+        """Return how wrong the averaged weights are on what is not trained on."""
+
+    def keep(self, checkpoint: Path) -> None:
+        """Write the averaged weights as a checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a run goes."""
+
+    steps: int
+    """Of the whole run."""
+    save_every_steps: int
+    """Between validations, each of which saves the state."""
+    figure: str
+    """What `validate` returns, for people."""
+    keep_best: bool = True
+    """Keep only weights that are better than all before; otherwise the last ones, where the figure is too noisy."""
+
+
+def new_run(run: Path, config: Any) -> RunFolder:  # Any: a dataclass
+    """Make the folder of a new run with its configuration.
+
+    Raises:
+        InputError: it exists.
+    """
+    folder = RunFolder(run)
+    folder.refuse_existing()
+    run.mkdir(parents=True)
+    write_atomically(run / CONFIG, (json.dumps(to_dict(config), indent=2) + "\n").encode())
+    return folder
+
+
+def model_of_run(run: Path) -> str | None:
+    """Return what a folder's run trains where it is one of this loop's, such as `predictor`; else None."""
+    path = run / CONFIG
+    try:
+        data: Any = json.loads(path.read_text()) if path.is_file() else None  # Any: not checked yet
+    except ValueError:
+        return None
+    model = data.get("model") if isinstance(data, dict) else None
+    return model if isinstance(model, str) else None  # of a VAE's run it is its network, or null
+
+
+def read_run(run: Path, cls: type[Any], *, model: str) -> Any:  # Any: a dataclass, and one of it
+    """Return the configuration of a run.
+
+    Raises:
+        InputError: the folder is no run of this model.
+        ConfigError: the file has an unknown key, a wrong type or an invalid value.
+    """
+    path = run / CONFIG
+    if model_of_run(run) != model:
+        raise InputError(f"{run}: no {CONFIG} of a {model} in it; expected the folder of its run")
+    return from_dict(cls, json.loads(path.read_text()), where=str(path))
+
+
+def state_of(run: Path) -> TrainState | None:
+    """Return where a run was last saved; one that was killed before its first save starts again at step 0.
+
+    Raises:
+        IntegrityError: the state is damaged.
+    """
+    return load_state(run) if (run / STATE).exists() else None
+
+
+def learn(
+    learner: Learner,
+    folder: RunFolder,
+    course: Course,
+    *,
+    state: TrainState | None = None,
+    max_minutes: float | None = None,
+) -> Path:
+    """Train until the last step or the time, with the state saved, and return the checkpoint's folder.
+
+    Raises:
+        EdgeVaeError: the loss is not finite.
+    """
+    return _Loop(learner, folder, course, state).to_its_end(max_minutes)
+
+
+class _Loop:
+    """Where a run is."""
+
+    def __init__(
+        self, learner: Learner, folder: RunFolder, course: Course, state: TrainState | None
+    ) -> None:
+        self.learner, self.folder, self.course = learner, folder, course
+        self.step, self.best, self.losses = 0, math.inf, list[float]()
+        if state is not None:
+            self._restore(state)
+
+    def to_its_end(self, max_minutes: float | None) -> Path:
+        course = self.course
+        deadline = math.inf if max_minutes is None else time.monotonic() + 60.0 * max_minutes
+        with tqdm(
+            total=course.steps, initial=self.step, desc="train", unit="step", file=sys.stderr
+        ) as bar:
+            while self.step < course.steps and time.monotonic() < deadline:
+                self._take_step()
+                bar.update()
+                if self.step % course.save_every_steps == 0:
+                    bar.set_postfix_str(f"{course.figure} {self._save():.4g}")
+        self._save()
+        if self.step < course.steps:
+            tqdm.write(
+                f"stopped at step {self.step} of {course.steps}; --resume {self.folder.path} continues",
+                file=sys.stderr,
+            )
+        return self.folder.checkpoint
+
+    def _take_step(self) -> None:
+        loss = self.learner.take_step(self.step)
+        if not math.isfinite(loss):
+            raise EdgeVaeError(
+                f"step {self.step}: the loss is {loss}, expected a finite number; lower the learning rate"
+            )
+        self.losses.append(loss)
+        self.step += 1
+
+    def _save(self) -> float:
+        """Validate, keep the averaged weights, save the state; return the figure."""
+        figure, best = self.learner.validate(), self.best
+        self.best = min(best, figure)
+        if figure < best or not self.course.keep_best:
+            self.learner.keep(self.folder.checkpoint)
+        loss = sum(self.losses) / max(1, len(self.losses))
+        with (self.folder.path / "errors.csv").open("a") as log:
+            log.write(f"{self.step},{loss:.6g},{figure:.6g}\n")
+        self.losses = []
+        optimizer, *judge = (o.state_dict() for o in self.learner.optimizers)
+        state = TrainState(
+            step=self.step,
+            module=_tensors(self.learner.networks),
+            optimizer=optimizer,
+            best_val_loss=self.best,
+            stale_validations=0,
+            discriminator_optimizer=judge[0] if judge else None,
+        )
+        save_state(state, self.folder.path)
+        return figure
+
+    def _restore(self, state: TrainState) -> None:
+        for name, network in self.learner.networks.items():
+            prefix = f"{name}."
+            own = {
+                k.removeprefix(prefix): v for k, v in state.module.items() if k.startswith(prefix)
+            }
+            network.load_state_dict(own)
+        for optimizer, kept in zip(
+            self.learner.optimizers, (state.optimizer, state.discriminator_optimizer), strict=False
+        ):
+            assert kept is not None, "a run that judges has kept what judges"
+            optimizer.load_state_dict(kept)
+        self.step, self.best = state.step, state.best_val_loss
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, *, decay: float) -> None:
+    """Move the average of a network's weights, and of its statistics, towards it by 1 - decay."""
+    current = network.state_dict()
+    for name, mean in average.state_dict().items():
+        if mean.is_floating_point():
+            mean.lerp_(current[name], 1.0 - decay)
+        else:
+            mean.copy_(current[name])
+
+
+def ema_decay_at(step: int, decay: float) -> float:
+    """Return how much of an average stays at a step: it follows at once at first."""
+    return min(decay, (step + 1) / (step + 51))
+
+
+def risen_cosine(step: int, *, steps: int, warmup_steps: int, final: float) -> float:
+    """Return the share of the peak learning rate at a step, counted from 0: a linear rise times half a cosine."""
+    rise = min(1.0, (step + 1) / max(1, warmup_steps))
+    cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
+    return rise * (final + (1.0 - final) * cosine)
+
+
+def _tensors(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Return all weights, each under its network's name."""
+    return {
+        f"{name}.{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }

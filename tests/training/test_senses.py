@@ -1,0 +1,144 @@
+"""Training a VAE of several senses, on the made world and on clips."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from edgevae.errors import ConfigError, InputError
+from edgevae.nn.senses_checkpoint import load_senses
+from edgevae.training.senses import fit
+from edgevae.training.senses.config import SensesTraining, is_senses_run, read_config
+from edgevae.training.senses.data import sources
+from edgevae.training.senses.objective import loss_of, random_subset, unexplained
+
+TINY = SensesTraining(
+    window_frames=2,
+    latent_channels=4,
+    channels=(4, 4, 4),
+    hidden=8,
+    batch_windows=4,
+    made_windows=12,
+    val_windows=6,
+    steps=6,
+    save_every_steps=2,
+    warmup_steps=1,
+    precision="fp32",
+)
+
+
+def test_a_broken_off_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    fit.start(TINY, run=whole)
+    step, taken = fit.Training.take_step, iter(range(3))
+
+    def stops(self, number):
+        if next(taken, None) is None:
+            raise KeyboardInterrupt
+        return step(self, number)
+
+    monkeypatch.setattr(fit.Training, "take_step", stops)
+    with pytest.raises(KeyboardInterrupt):
+        fit.start(TINY, run=broken)
+    monkeypatch.setattr(fit.Training, "take_step", step)
+    assert is_senses_run(broken)
+    fit.resume(broken)
+    for name in ("state.ckpt", "errors.csv"):
+        assert (whole / name).exists()
+    one, other = load_senses(whole / "checkpoint"), load_senses(broken / "checkpoint")
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+    last = [(run / "errors.csv").read_text().split()[-1] for run in (whole, broken)]
+    assert last[0].split(",")[2] == last[1].split(",")[2]
+    assert set(os.listdir(whole / "checkpoint")) == {"config.json", "model.safetensors"}
+    with pytest.raises(InputError, match="exists; give another folder"):
+        fit.start(TINY, run=whole)
+    assert read_config(whole) == TINY
+
+
+def test_a_run_learns_what_is_to_be_said():
+    windows, _ = sources(TINY)
+    training = fit.Training(replace(TINY, steps=80), (windows, windows))
+    before = training.shares()
+    for step in range(40):
+        training.take_step(step)
+    after = training.shares()
+    assert set(after) == {
+        *(
+            f"{a}>{b}"
+            for a in ("all", *training.network.spec.names)
+            for b in training.network.spec.names
+        ),
+        *(f"all but {n}>{n}" for n in training.network.spec.names),
+    }
+    assert after["all>tracks"] < before["all>tracks"]
+
+
+def test_the_mean_of_the_training_data_leaves_a_share_of_one():
+    training = fit.Training(TINY, sources(TINY))
+    mean = {
+        s.name: fit.target(training.network, s, training.windows.take(np.arange(12))[s.name])
+        for s in training.network.spec.senses
+    }
+    for sense in training.network.spec.senses:
+        shape = (-1, *sense.tensor.resolve({"batch": 1}))
+        window = mean[sense.name].reshape(shape).mean(0)
+
+        def says_the_mean(latents, *, window=window):
+            return window.repeat(len(latents), *[1] * (window.ndim - 1))
+
+        training.average.decoders[sense.name].forward = says_the_mean
+    assert all(share == pytest.approx(1.0, abs=1e-4) for share in training.shares().values())
+
+
+def test_subsets_are_never_empty_and_never_all():
+    rng = np.random.default_rng(0)
+    found = {random_subset(("a", "b", "c"), rng) for _ in range(200)}
+    assert found == {("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("b", "c")}
+
+
+def test_a_sense_that_is_not_in_the_subset_teaches_no_posterior_but_through_the_mean():
+    training = fit.Training(TINY, sources(TINY))
+    vae, data = training.vae, training.windows.draw(4, seed=0, step=0)
+    noise = torch.zeros(2, 4, 4, 1, 1)
+    weights = {"sense_weight": 0.0, "divergence_weight": 1.0}
+    loss = loss_of(vae, data, ("sound",), noise, **weights)
+    loss.backward()
+    assert vae.encoders["video"].head.weight.grad.abs().sum() > 0, "of the bound of all"
+    assert loss.item() > 0
+    assert unexplained(vae, data, training.variances).keys() == training.shares().keys()
+
+
+def test_windows_of_a_step_are_a_function_of_seed_and_step_and_all_come_once_a_lap():
+    windows, _ = sources(TINY)
+    assert len(windows) == 12
+    drawn = [windows.draw(4, seed=3, step=s)["tracks"] for s in range(3)]
+    again = windows.draw(4, seed=3, step=1)["tracks"]
+    assert torch.equal(drawn[1], again)
+    rows = torch.cat(drawn).flatten(1)
+    every = windows.take(np.arange(12))["tracks"].flatten(1)
+    assert {tuple(r.tolist()) for r in rows} == {tuple(r.tolist()) for r in every}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"steps": 0}, "steps: got 0, expected at least 1"),
+        ({"held_out": 1.0}, "held_out: got 1.0, expected a share"),
+        ({"learning_rate": 0.0}, "learning_rate: got 0.0"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        SensesTraining(**wrong)
+
+
+def test_data_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no such folder; expected made-world, clips with sound"):
+        sources(SensesTraining(data=str(tmp_path / "none")))
+    with pytest.raises(InputError, match=r"made-world: got 64 px and 25 frames a second"):
+        sources(SensesTraining(frames_per_second=25.0))
