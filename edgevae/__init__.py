@@ -27,6 +27,7 @@ from edgevae.errors import (
     UnavailableError,
 )
 from edgevae.frames import chunks
+from edgevae.runtime.generator import Generator, load_generator
 from edgevae.runtime.multimodal import LatentPosterior, MultimodalVae, load_multimodal
 from edgevae.runtime.predictor import Predictor, load_predictor
 from edgevae.runtime.stream import StreamState
@@ -42,6 +43,7 @@ __all__ = [
     "DeviceError",
     "EdgeVaeError",
     "GateError",
+    "Generator",
     "GraphSpec",
     "IncompatibleError",
     "InputError",
@@ -64,6 +66,7 @@ __all__ = [
     "__version__",
     "chunks",
     "load",
+    "load_generator",
     "load_multimodal",
     "load_predictor",
 ]

@@ -31,7 +31,8 @@ FORMAT_VERSIONS = (1, 2, 3, 4)
 """What this edgevae reads.
 
 2 is 1 with `nested_channels`, `lead_frames` and a halo of the whole frame in the spec. 3 is 2 with other graphs than an
-encoder and a decoder. 4 is 3 with other senses than frames, each with its encoder and decoder.
+encoder and a decoder, or with the size of pictures that are made of noise. 4 is 3 with other senses than frames,
+each with its encoder and decoder.
 
 A bundle is written as the lowest version that can say what it holds: one without any of these stays readable for every
 edgevae, and one with them is refused by those that would not know what is meant.
@@ -69,6 +70,9 @@ class Manifest:
     those of the VAE, whatever is built on it."""
     files: dict[str, FileEntry]
     """Every file of the bundle but the manifest and its digest."""
+    picture_px: tuple[int, int] | None = None
+    """Height and width of the pictures that the model makes of noise, as it was trained to; None for one that is
+    given its pictures. A key only where there is one."""
     senses: SensesSpec | None = None
     """What the senses are, of a model of several; a key only there."""
 
@@ -198,6 +202,7 @@ def write_bundle(
     spec: VaeSpec,
     graphs: tuple[GraphSpec, ...],
     edgevae_version: str,
+    picture_px: tuple[int, int] | None = None,
     senses: SensesSpec | None = None,
     replace: bool = False,
 ) -> Bundle:
@@ -211,6 +216,7 @@ def write_bundle(
         spec: The specification.
         graphs: The graphs; each one's `file` is among `files`.
         edgevae_version: Which edgevae writes it.
+        picture_px: Height and width of the pictures that it makes of noise, where it makes any.
         senses: What the senses are, of a model of several.
         replace: Put the new bundle in the place of an existing one.
 
@@ -229,18 +235,20 @@ def write_bundle(
         n: FileEntry(bytes=len(data), sha256=sha256(data)) for n, data in sorted(files.items())
     }
     manifest = Manifest(
-        format_version=_least_version(spec, graphs),
+        format_version=_least_version(spec, graphs, picture_px),
         name=name,
         edgevae_version=edgevae_version,
         checkpoint_sha256=checkpoint_sha256,
         spec=spec,
         graphs=graphs,
         files=entries,
+        picture_px=picture_px,
         senses=senses,
     )
     stored = to_dict(manifest) | {"spec": spec.stored()}
-    if senses is None:
-        del stored["senses"]
+    for key, value in {"picture_px": picture_px, "senses": senses}.items():
+        if value is None:
+            del stored[key]
     data = (json.dumps(stored, indent=1) + "\n").encode()
     with atomic_folder(folder, replace=replace) as partial:
         for file, content in {
@@ -304,11 +312,13 @@ def _beyond_version_1(spec: VaeSpec) -> tuple[str, ...]:
     return tuple(name for name, there in said.items() if there)
 
 
-def _least_version(spec: VaeSpec, graphs: tuple[GraphSpec, ...]) -> int:
+def _least_version(
+    spec: VaeSpec, graphs: tuple[GraphSpec, ...], picture_px: tuple[int, int] | None
+) -> int:
     """Return the lowest format version that can say what a bundle holds."""
     if _of_senses(graphs):
         return 4
-    if {g.role for g in graphs} - set(VAE):
+    if {g.role for g in graphs} - set(VAE) or picture_px is not None:
         return 3
     return 2 if _beyond_version_1(spec) else 1
 
@@ -328,6 +338,11 @@ def _contradiction(manifest: Manifest) -> str | None:
         others = _of_senses(manifest.graphs)
     if others and manifest.format_version < 4:
         return f"format version {manifest.format_version} has no {' and no '.join(others)}"
+    cell, picture = manifest.spec.spatial_factor, manifest.picture_px
+    if picture is not None and (manifest.format_version < 3 or min(picture) < 1):
+        return f"picture_px is {list(picture)} in format version {manifest.format_version}"
+    if picture is not None and any(side % cell for side in picture):
+        return f"picture_px is {list(picture)}, no multiple of the {cell} pixels of a cell"
     if manifest.senses is not None or _of_senses(manifest.graphs):
         problem = _senses_contradiction(manifest)
         if problem:

@@ -40,6 +40,7 @@ COMMANDS = {
         "Encode and decode a clip, to see what a model keeps.",
     ),
     "predict": ("edgevae.cli.predict:command", "Continue a clip: the frames that come after it."),
+    "generate": ("edgevae.cli.generate:command", "Make clips out of noise."),
     "benchmark": (
         "edgevae_bench.cli:command",
         "Measure speed and quality, against PyTorch where a checkpoint is given.",

@@ -14,6 +14,7 @@ from edgevae.errors import InputError, UnavailableError
 from edgevae.runtime.vae import Vae
 
 if TYPE_CHECKING:
+    from edgevae.runtime.generator import Generator
     from edgevae.runtime.predictor import Predictor
     from edgevae.runtime.tiling import Tiling
 
@@ -116,6 +117,19 @@ def open_predictor(model: str, **backend: Any) -> Predictor:  # Any: those of _c
     from edgevae.runtime.predictor import load_predictor
 
     return load_predictor(resolve_model(model), **_chosen(**backend))
+
+
+def open_generator(
+    model: str, *, plain_normal: bool, **backend: Any
+) -> Generator:  # Any: those of _chosen
+    """Return the opened generator that MODEL stands for, as `load_model`.
+
+    Raises:
+        EdgeVaeError: as `edgevae.load_generator`, or `resolve_model`.
+    """
+    from edgevae.runtime.generator import load_generator
+
+    return load_generator(resolve_model(model), plain_normal=plain_normal, **_chosen(**backend))
 
 
 def _chosen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+from edgevae.cli.train_senses import train_senses
 from edgevae.errors import InputError, UnavailableError
 
 _FOLDER = click.Path(path_type=Path)
@@ -37,15 +39,16 @@ _FOLDER = click.Path(path_type=Path)
 )
 @click.option(
     "--model",
-    type=click.Choice(["vae", "predictor"]),
+    type=click.Choice(["vae", "predictor", "gan", "multimodal"]),
     default="vae",
     show_default=True,
-    help="What is trained; a predictor continues clips, and takes DATA moving-digits.",
+    help="What is trained; a predictor continues clips, a gan makes them: both take DATA moving-digits. A multimodal one "
+    "has several senses: DATA is made-world, a folder of clips with sound, or one of scenes with a file a camera.",
 )
 @click.option(
     "--digits",
     metavar="FOLDER",
-    help="For a predictor: the files of MNIST; without it scikit-learn's small digits.",
+    help="For a predictor or gan: the files of MNIST; without it scikit-learn's small digits.",
 )
 @click.option("--preset", metavar="SIZE", help="Size of the network: xs, s or m.")
 @click.option("--kind", type=click.Choice(["video", "image"]), help="What the network is for.")
@@ -90,6 +93,8 @@ def command(
       edgevae train clips/ -o runs/first --preset xs --steps 4000
       edgevae train --resume runs/first
       edgevae train moving-digits --model predictor --digits mnist/ -o runs/next
+      edgevae train moving-digits --model gan --digits mnist/ -o runs/made
+      edgevae train made-world --model multimodal -o runs/senses
       edgevae train clips/ -o runs/tuned --from edgevae-video-s --learning-rate 2e-4
       torchrun --nproc-per-node 4 -m edgevae train clips/ -o runs/first
     """
@@ -97,9 +102,14 @@ def command(
     if resume is not None:
         beside = {"data": data, "output": output, "config": config, "from": weights, "val": val}
         _refuse_beside_resume(beside | given)
-    elif model == "predictor" or digits is not None:
+    elif model == "multimodal":
+        beside = {"digits": digits, "from": weights, "val": val, "tensorboard": tensorboard or None}
+        given |= {name: value for name, value in beside.items() if value is not None}
+        _show(train_senses(data, output, config, max_minutes, given))
+        return
+    elif model in DIGIT_MODELS or digits is not None:
         given |= {"config": config, "from": weights, "val": val, "tensorboard": tensorboard or None}
-        _train_predictor(data, output, model, digits, max_minutes, given)
+        _train_on_digits(data, output, model, digits, max_minutes, given)
         return
     elif data is None or output is None:
         raise InputError(
@@ -115,8 +125,7 @@ def command(
         from edgevae.runtime.shipped import locate
         from edgevae.training import fit
         from edgevae.training.config import TrainConfig, load_train_config
-        from edgevae.training.prediction import fit as prediction
-        from edgevae.training.prediction.config import is_prediction_run
+        from edgevae.training.plain_loop import model_of_run
     except ImportError as error:
         raise UnavailableError(
             f"train: {error}; install it with `pip install 'edgevae[train]'`"
@@ -124,8 +133,10 @@ def command(
 
     session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
     if resume is not None:
-        if is_prediction_run(resume):
-            _show(prediction.resume(resume, max_minutes=session.max_minutes))
+        own_package = PACKAGES.get(model_of_run(resume) or "")
+        if own_package is not None:
+            own_fit = importlib.import_module(f"{own_package}.fit")
+            _show(own_fit.resume(resume, max_minutes=session.max_minutes))
         else:
             _show(fit.resume(resume, session=session))
         return
@@ -141,40 +152,56 @@ def command(
     _show(fit.start(chosen, data, run=output, val=val, weights=begun, session=session))
 
 
-PREDICTOR_OPTIONS = ("steps", "batch_clips", "learning_rate", "precision", "seed")
-"""What of a run's values a predictor's has too."""
+DIGIT_MODELS = {
+    "predictor": ("edgevae.training.prediction", "PredictionConfig"),
+    "gan": ("edgevae.training.generation", "GanConfig"),
+}
+"""What is trained on moving digits alone: by --model its package and its configuration."""
+
+PACKAGES = {
+    **{model: package for model, (package, _) in DIGIT_MODELS.items()},
+    "multimodal": "edgevae.training.senses",
+}
+"""What trains each model but a VAE of frames."""
+
+DIGIT_OPTIONS = ("steps", "batch_clips", "learning_rate", "precision", "seed")
+"""What of a run's values theirs have too."""
 
 
-def _train_predictor(
+def _train_on_digits(
     data: str | None,
     output: Path | None,
     model: str,
     digits: str | None,
     max_minutes: float | None,
-    given: dict[str, Any],  # Any: the values of a run, which PredictionConfig checks
+    given: dict[str, Any],  # Any: the values of a run, which the configuration checks
 ) -> None:
-    """Start the run of a predictor."""
+    """Start a run of one of `DIGIT_MODELS`."""
+    if model not in DIGIT_MODELS:
+        raise InputError(
+            f"train: --digits goes with --model {' or '.join(DIGIT_MODELS)}; add it, or leave it out"
+        )
     for name, value in given.items():
-        if value is not None and name not in PREDICTOR_OPTIONS:
+        if value is not None and name not in DIGIT_OPTIONS:
             raise InputError(
-                f"train: --model predictor has no --{name.replace('_', '-')}; leave it out"
+                f"train: --model {model} has no --{name.replace('_', '-')}; leave it out"
             )
-    if model != "predictor":
-        raise InputError("train: --digits goes with --model predictor; add it, or leave it out")
     if data != "moving-digits" or output is None:
-        raise InputError("train: --model predictor: expected moving-digits as DATA, and -o RUN")
+        raise InputError(f"train: --model {model}: expected moving-digits as DATA, and -o RUN")
+    package, config = DIGIT_MODELS[model]
     try:
         from edgevae.training.loop import Session
-        from edgevae.training.prediction import fit
-        from edgevae.training.prediction.config import PredictionConfig
+
+        fit, settings = (importlib.import_module(f"{package}.{name}") for name in ("fit", "config"))
     except ImportError as error:
         raise UnavailableError(
             f"train: {error}; install it with `pip install 'edgevae[train]'`"
         ) from error
     folder = None if digits is None else str(Path(digits).absolute())
-    own = {name: given[name] for name in PREDICTOR_OPTIONS if name in given}
+    own = {name: given[name] for name in DIGIT_OPTIONS if name in given}
     minutes = Session(max_minutes=max_minutes).max_minutes
-    _show(fit.start(PredictionConfig(digits=folder, **own), run=output, max_minutes=minutes))
+    chosen = getattr(settings, config)(digits=folder, **own)
+    _show(fit.start(chosen, run=output, max_minutes=minutes))
 
 
 def _show(checkpoint: Path) -> None:

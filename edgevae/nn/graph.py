@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edgevae.nn.predictor import Predictor
+from edgevae.nn.prior import Prior
 from edgevae.nn.vae import Vae
 
 
@@ -71,6 +72,19 @@ class PredictorGraph(nn.Module):
         (memory,) = state
         following, memory = self.predictor(latents.to(memory.dtype), memory)
         return following.float(), memory
+
+
+class PriorGraph(nn.Module):
+    """Noise float32 `[B*t, C, h, w]` and state to latents float32 of unit scale and the next state."""
+
+    def __init__(self, prior: Prior) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(self, noise: Tensor, *state: Tensor) -> tuple[Tensor, Tensor]:
+        (memory,) = state
+        latents: tuple[Tensor, Tensor] = self.prior(noise, memory)
+        return latents
 
 
 def _normalisation(module: nn.Module, vae: Vae) -> tuple[Tensor, Tensor]:

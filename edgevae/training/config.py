@@ -26,6 +26,8 @@ class TrainConfig:
     model: VaeConfig | None = None
     """The network in full, in place of `preset` and `kind`."""
 
+    digits: str | None = None
+    """For the data `moving-digits`: a folder with the files of MNIST; None takes scikit-learn's small digits."""
     crop_px: int = 96
     """Side of the square that a training clip shows, in pixels; a multiple of 8."""
     clip_frames: int = 12

@@ -13,9 +13,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
+from edgevae.errors import InputError
 from edgevae.frames import Frames
+from edgevae.moving_mnist import digit_files
 from edgevae.training.augment import training_augmentation, validation_augmentation
 from edgevae.training.config import TrainConfig
+from edgevae.training.digits import DigitClips, training_and_held_out
 from edgevae.training.media import MediaFile, find_media
 from edgevae.training.prefetch import Prefetch
 from edgevae.training.procedural import BUILT_IN, built_in_source
@@ -54,6 +57,8 @@ def open_data(data: str, val: str | None, config: TrainConfig) -> TrainData:
         InputError: a folder is missing or empty.
         MediaError: a file cannot be read.
     """
+    if config.digits is not None:
+        return _digits(data, val, config)
     if data in BUILT_IN and not Path(data).is_dir():
         source = built_in_source(data, training_augmentation(config), seed=config.seed)
         if val is None:
@@ -88,6 +93,24 @@ def open_data(data: str, val: str | None, config: TrainConfig) -> TrainData:
         files=media_listing(files),
         media=tuple(files),
         val_media=tuple(val_files),
+    )
+
+
+def _digits(data: str, val: str | None, config: TrainConfig) -> TrainData:
+    """Return clips of MNIST's digits; those of the test set are validated on."""
+    assert config.digits is not None, "else the digits are scikit-learn's"
+    if data != "moving-digits" or val is not None:
+        raise InputError(
+            "digits: the files of MNIST go with moving-digits as DATA and without --val: their test digits are it"
+        )
+    training, held_out = training_and_held_out(config.digits)
+    validation = DigitClips(held_out, frames=config.val_frames, seed=config.seed)
+    return TrainData(
+        source=DigitClips(training, frames=config.clip_frames, seed=config.seed),
+        validation=_stack(
+            [validation.clip(_VALIDATION_START + i) for i in range(config.val_clips)]
+        ),
+        files={path.name: path.stat().st_size for path in digit_files(Path(config.digits))},
     )
 
 

@@ -54,6 +54,8 @@ def start(
     ):  # like the data's, so that any folder can continue the run
         file = str(Path(config.perceptual_network).absolute())
         config = replace(config, perceptual_network=file)
+    if config.digits is not None:
+        config = replace(config, digits=str(Path(config.digits).absolute()))
     with joined(place_in(os.environ)) as processes, contextlib.ExitStack() as stack:
         folder = RunFolder(run)
         with processes.agreeing():

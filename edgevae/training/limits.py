@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from edgevae.errors import ConfigError
+from edgevae.moving_mnist import SIDE_PX
 from edgevae.nn.config import SPATIAL_FACTOR
 from edgevae.nn.perceptual import MIN_PX
 from edgevae.nn.similarity import WINDOW_PX
@@ -89,6 +90,8 @@ def _clips(config: TrainConfig) -> Iterator[Rule]:
         side = getattr(config, name)
         good = side >= SPATIAL_FACTOR and side % SPATIAL_FACTOR == 0
         yield name, good, f"a multiple of {SPATIAL_FACTOR}"
+        good = config.digits is None or side == SIDE_PX
+        yield name, good, f"{SIDE_PX} for clips of MNIST's digits"
     factor = config.vae_config.temporal_factor
     for name in ("clip_frames", "val_frames"):
         frames = getattr(config, name)

@@ -13,6 +13,7 @@ except ImportError as _error:
     ) from _error
 
 from edgevae.video.clip import ClipFormat, FrameGroup, FrameSource, VideoInfo
+from edgevae.video.generation import generate_files
 from edgevae.video.latents_format import LatentsInfo
 from edgevae.video.latents_reader import LatentsReader
 from edgevae.video.latents_writer import LatentsWriter
@@ -36,6 +37,7 @@ __all__ = [
     "VideoInfo",
     "decode_file",
     "encode_file",
+    "generate_files",
     "open_sound",
     "open_video",
     "open_writer",

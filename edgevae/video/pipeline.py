@@ -163,7 +163,7 @@ def reconstruct_file(
     return replace(result, psnr_db=peak_signal_to_noise_db(error, values=3 * result.pixels))
 
 
-def check_output(path: Path, *, source: Path, overwrite: bool) -> None:
+def check_output(path: Path, *, source: Path | None, overwrite: bool) -> None:
     """Refuse an output before the work is done.
 
     Raises:
@@ -173,7 +173,7 @@ def check_output(path: Path, *, source: Path, overwrite: bool) -> None:
         raise InputError(f"{path}: is a folder, expected the name of a file to write")
     if not path.parent.is_dir():
         raise InputError(f"{path}: its folder {path.parent} does not exist; make it first")
-    if path.exists() and source.exists() and path.samefile(source):
+    if path.exists() and source is not None and source.exists() and path.samefile(source):
         raise InputError(f"{path}: is the input, which would be lost; give another output")
     if path.exists() and not overwrite:
         raise InputError(f"{path}: exists; give another name, or replace it (--overwrite)")

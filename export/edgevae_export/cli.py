@@ -70,7 +70,7 @@ def command(
         raise UnavailableError(
             f"export: {error}; install it with `pip install 'edgevae[export]'`"
         ) from error
-    plain = module is not None or checkpoint is None
+    plain = checkpoint is None or module is not None or weights is not None
     several = None if plain else open_senses_source(str(checkpoint))
     source = several or open_named(checkpoint, module, weights)
     chosen: tuple[Precision, ...] = ("fp32", "fp16") if precisions == "both" else (precisions,)  # type: ignore[assignment]  # Choice checked it

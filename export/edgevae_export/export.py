@@ -18,7 +18,7 @@ from edgevae.frames import Frames
 from edgevae.roles import FLOWS
 from edgevae.spec import GraphSpec, Precision, Role
 from edgevae.version import __version__
-from edgevae_export import nested, verify
+from edgevae_export import decoder_alone, nested, verify
 from edgevae_export.exportable import Source, graph_spec
 from edgevae_export.mixed import MixedPrecision, find_pins
 from edgevae_export.own_senses import SensesSource
@@ -108,10 +108,22 @@ def export_bundle(
     if target.exists() and not (replace_existing and is_bundle(target)):
         raise InputError(f"{target}: exists; give another path, or --overwrite to replace a bundle")
     source = checkpoint if isinstance(checkpoint, Source) else open_source(checkpoint)
-    spec = source.exportable.spec
-    chunk = _chunk(source, chunk_frames)
     if log_variance and not source.exportable.has_log_variance:
         raise InputError(f"{source.name}: has no log-variance, its encoder gives latents alone")
+    gates = gates or verify.Gates()
+    if source.roles == decoder_alone.ROLES:
+        return decoder_alone.export_decoder(
+            source,
+            target,
+            precisions=precisions,
+            chunk_frames=chunk_frames,
+            name=name or source.name,
+            gates=gates,
+            replace_existing=replace_existing,
+            step=step,
+        )
+    spec = source.exportable.spec
+    chunk = _chunk(source, chunk_frames)
     clips = samples(
         chunk_frames=chunk,
         lead_frames=spec.lead_frames,
@@ -123,7 +135,6 @@ def export_bundle(
     expected = nested.references(source.exportable, clips, chunk_frames=chunk, peaks=measured)
     latents = latents_of(expected)
     checked = tuple(reference(p, spec, latents, chunk_frames=chunk) for p in source.parts)
-    gates = gates or verify.Gates()
     mixed, halves = MixedPrecision({}, (), {}), tuple[HalfPart, ...]()
     if "fp16" in precisions:
         step("run PyTorch fp16")
@@ -150,6 +161,7 @@ def export_bundle(
         spec=spec,
         graphs=tuple(graphs),
         edgevae_version=__version__,
+        picture_px=source.picture_px,
         replace=replace_existing,
     )
     return bundle, result

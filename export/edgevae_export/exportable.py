@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from edgevae.roles import FLOWS
+from edgevae.roles import FLOWS, VAE
 from edgevae.spec import GraphSpec, Precision, Role, TensorSpec, VaeSpec, next_name, with_dtype
 
 if TYPE_CHECKING:
@@ -100,6 +100,10 @@ class Source:
     """What `whole_clip` runs, for the report; None where it has nothing to run."""
     parts: tuple[Part, ...] = ()
     """What else the model has, of one number of steps."""
+    roles: tuple[Role, ...] = VAE
+    """What the exportable has itself: both halves of a VAE, or a decoder alone (`decoder_alone.py`)."""
+    picture_px: tuple[int, int] | None = None
+    """Height and width of the pictures that it makes of noise, where it makes any."""
 
 
 def graph_spec(

@@ -13,11 +13,15 @@ from edgevae.errors import InputError
 from edgevae.files import sha256
 from edgevae.nn import Vae, load_checkpoint
 from edgevae.nn.checkpoint import WEIGHTS
-from edgevae.nn.graph import DecoderGraph, EncoderGraph, PredictorGraph
+from edgevae.nn.generator_checkpoint import has_generator, load_generator
+from edgevae.nn.graph import DecoderGraph, EncoderGraph, PredictorGraph, PriorGraph
 from edgevae.nn.predictor import Predictor
 from edgevae.nn.predictor_checkpoint import has_predictor, load_predictor
+from edgevae.nn.prior import Prior
+from edgevae.nn.prior_checkpoint import has_prior, load_prior
 from edgevae.spec import Role, TensorSpec, VaeSpec
-from edgevae_export.exportable import Source
+from edgevae_export.exportable import Part, Source
+from edgevae_export.own_generator import OwnGenerator
 from edgevae_export.precision import HEADROOM
 
 
@@ -61,35 +65,46 @@ class OwnVae:
         return _array(levels.permute(0, 2, 3, 1))
 
 
-class OwnPredictor:
-    """A `Predictor` as a `Part`."""
+class OwnPart:
+    """A `Predictor` or a `Prior` as a `Part`."""
 
-    role: Role = "predictor"
-
-    def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
+    def __init__(self, network: Predictor | Prior) -> None:
+        self._network = network
+        self.role: Role = "predictor" if isinstance(network, Predictor) else "prior"
 
     @property
     def chunk_steps(self) -> int:
         """Those that it takes and gives."""
-        return self._predictor.config.chunk_steps
+        return self._network.config.chunk_steps
 
     @property
     def state(self) -> tuple[TensorSpec, ...]:
         """Its memory."""
-        return self._predictor.state
+        return self._network.state
 
     def module(self) -> nn.Module:
-        """Return the network with float32 latents at its boundary, on a copy."""
-        return PredictorGraph(copy.deepcopy(self._predictor)).eval()
+        """Return the network with float32 data at its boundary, on a copy."""
+        network = copy.deepcopy(self._network)
+        graph = PredictorGraph(network) if isinstance(network, Predictor) else PriorGraph(network)
+        return graph.eval()
 
 
 def open_checkpoint(folder: Path) -> Source:
-    """Return the VAE of a checkpoint of ours.
+    """Return the VAE, or the generator, of a checkpoint of ours.
 
     Raises:
         InputError: no checkpoint, or one whose latents were not measured.
     """
+    if has_generator(folder):
+        weights = sha256((folder / WEIGHTS).read_bytes())
+        generator = load_generator(folder)
+        return Source(
+            OwnGenerator(generator),
+            model_name(folder),
+            weights,
+            roles=("decoder",),
+            picture_px=generator.config.picture_px,
+        )
     vae = load_checkpoint(folder)
     if vae.config.latent_mean is None or vae.config.latent_std is None:
         raise InputError(
@@ -97,8 +112,17 @@ def open_checkpoint(folder: Path) -> Source:
             "finish the training run, which measures them (edgevae train --resume RUN), or set them"
         )
     weights = sha256((folder / WEIGHTS).read_bytes())
-    parts = (OwnPredictor(load_predictor(folder)),) if has_predictor(folder) else ()
-    return Source(OwnVae(vae), model_name(folder), weights, parts=parts)
+    parts = list[Part]()
+    picture_px: tuple[int, int] | None = None
+    if has_predictor(folder):
+        parts.append(OwnPart(load_predictor(folder)))
+    if has_prior(folder):
+        prior = load_prior(folder)
+        parts.append(OwnPart(prior))
+        picture_px = prior.config.picture_px
+    return Source(
+        OwnVae(vae), model_name(folder), weights, parts=tuple(parts), picture_px=picture_px
+    )
 
 
 def model_name(folder: Path) -> str:

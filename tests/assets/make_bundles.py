@@ -1,4 +1,5 @@
-"""Write the tiny models that the tests run on: `tiny-video`, `tiny-image`, the latter with a predictor, `tiny-senses`.
+"""Write the tiny models that the tests run on: `tiny-video`, `tiny-image`, the latter with a predictor and with a
+prior, and `tiny-senses`.
 
     python tests/assets/make_bundles.py
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,6 +23,9 @@ from edgevae.nn.checkpoint import build
 from edgevae.nn.predictor import Predictor
 from edgevae.nn.predictor_checkpoint import save_predictor
 from edgevae.nn.predictor_config import PredictorConfig
+from edgevae.nn.prior import Prior
+from edgevae.nn.prior_checkpoint import save_prior
+from edgevae.nn.prior_config import PriorConfig
 from edgevae.nn.senses import MultimodalVae
 from edgevae.nn.senses_checkpoint import save_senses
 from edgevae.nn.senses_config import SensesConfig
@@ -65,13 +70,33 @@ def tiny_predictor(*, seed: int = 8) -> Predictor:
     return predictor.eval()
 
 
-def write_predictor() -> None:
-    """Write `tiny-predictor.bundle`; its checkpoint is not kept."""
+def tiny_prior(*, seed: int = 9) -> Prior:
+    """Return the smallest prior in the latents of the tiny image model."""
+    torch.manual_seed(seed)
+    config = PriorConfig(
+        latent_channels=4,
+        picture_px=(16, 24),
+        chunk_steps=2,
+        past_chunks=2,
+        channels=4,
+        dilations=(1, 2),
+        flow_steps=2,
+    )
+    prior = Prior(config)
+    for parameter in prior.parameters():
+        if parameter.ndim == 4:
+            # A trained one says directions of unit scale.
+            torch.nn.init.normal_(parameter, std=0.7 / parameter[0].numel() ** 0.5)
+    return prior.eval()
+
+
+def write_part(name: str, save: Callable[[Path], None]) -> None:
+    """Write `NAME.bundle`, the tiny image model with what `save` adds to its checkpoint, which is not kept."""
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder, "tiny-predictor")
+        checkpoint = Path(folder, name)
         save_checkpoint(tiny_vae("image"), checkpoint)
-        save_predictor(tiny_predictor(), checkpoint)
-        bundle = ASSETS / "tiny-predictor.bundle"
+        save(checkpoint)
+        bundle = ASSETS / f"{name}.bundle"
         shutil.rmtree(bundle, ignore_errors=True)
         export_bundle(checkpoint, bundle, step=lambda text: print(text, file=sys.stderr))
 
@@ -109,7 +134,8 @@ def write_senses() -> None:
 def main() -> None:
     """Write the folders."""
     write_senses()
-    write_predictor()
+    write_part("tiny-predictor", lambda folder: save_predictor(tiny_predictor(), folder))
+    write_part("tiny-prior", lambda folder: save_prior(tiny_prior(), folder))
     for kind in ("video", "image"):
         checkpoint, bundle = ASSETS / f"tiny-{kind}.checkpoint", ASSETS / f"tiny-{kind}.bundle"
         for folder in (checkpoint, bundle):

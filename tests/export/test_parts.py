@@ -18,7 +18,7 @@ from edgevae.spec import TensorSpec
 from edgevae_export import to_tensorrt
 from edgevae_export.export import _chunk
 from edgevae_export.exportable import Source
-from edgevae_export.own import OwnPredictor, OwnVae
+from edgevae_export.own import OwnPart, OwnVae
 from edgevae_export.parts import compare_files, half_part, reference
 from edgevae_export.precision import halved
 from edgevae_export.to_onnx import to_onnx
@@ -54,12 +54,12 @@ class _Prior(nn.Module):
         return made.float(), made.reshape(-1, 2 * c, h, w)[:, c:]
 
 
-def predictor() -> OwnPredictor:
+def predictor() -> OwnPart:
     torch.manual_seed(4)
     config = PredictorConfig(latent_channels=4, chunk_steps=2, fine_channels=2, channels=4)
     network = Predictor(config)
     nn.init.kaiming_normal_(network.head.weight)
-    return OwnPredictor(network)
+    return OwnPart(network)
 
 
 @pytest.fixture

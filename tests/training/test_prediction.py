@@ -103,17 +103,17 @@ def test_a_run_learns_and_a_broken_off_one_goes_on_to_the_same_weights(tmp_path,
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     fit.start(TINY, run=whole)
     taken = iter(range(3))
-    step = fit._Training._take_step
+    step = fit._Training.take_step
 
-    def stops(self):
+    def stops(self, number):
         if next(taken, None) is None:
             raise KeyboardInterrupt
-        step(self)
+        return step(self, number)
 
-    monkeypatch.setattr(fit._Training, "_take_step", stops)
+    monkeypatch.setattr(fit._Training, "take_step", stops)
     with pytest.raises(KeyboardInterrupt):
         fit.start(TINY, run=broken)
-    monkeypatch.setattr(fit._Training, "_take_step", step)
+    monkeypatch.setattr(fit._Training, "take_step", step)
     assert is_prediction_run(broken)
     fit.resume(broken)
     weights = "checkpoint/predictor.safetensors"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from edgevae.errors import ConfigError, InputError
+from edgevae.errors import ConfigError
 from edgevae.nn.predictor_config import PredictorConfig
-from edgevae.strict import from_dict
-
-FILE = "train.json"
+from edgevae.training.plain_loop import ema_decay_at, model_of_run, read_run, risen_cosine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,23 +69,18 @@ class PredictionConfig:
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0: a linear rise, then half a cosine."""
-        rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / self.steps)))
-        return self.learning_rate * rise * (self.final_rate + (1.0 - self.final_rate) * cosine)
+        return self.learning_rate * risen_cosine(
+            step, steps=self.steps, warmup_steps=self.warmup_steps, final=self.final_rate
+        )
 
     def ema_decay_at(self, step: int) -> float:
         """Return how much of the average stays at a step: it follows at once at first."""
-        return min(self.ema_decay, (step + 1) / (step + 51))
+        return ema_decay_at(step, self.ema_decay)
 
 
 def is_prediction_run(run: Path) -> bool:
     """Return whether a folder is the run of a predictor."""
-    path = run / FILE
-    try:
-        data: Any = json.loads(path.read_text()) if path.is_file() else None  # Any: not checked yet
-    except ValueError:
-        return False
-    return isinstance(data, dict) and data.get("model") == "predictor"
+    return model_of_run(run) == "predictor"
 
 
 def read_config(run: Path) -> PredictionConfig:
@@ -99,6 +90,6 @@ def read_config(run: Path) -> PredictionConfig:
         InputError: the folder is no run of a predictor.
         ConfigError: the file has an unknown key, a wrong type or an invalid value.
     """
-    if not is_prediction_run(run):
-        raise InputError(f"{run}: no {FILE} of a predictor in it; expected the folder of its run")
-    return from_dict(PredictionConfig, json.loads((run / FILE).read_text()), where=str(run / FILE))
+    config = read_run(run, PredictionConfig, model="predictor")
+    assert isinstance(config, PredictionConfig), "as asked"
+    return config

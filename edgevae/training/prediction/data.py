@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgevae.moving_mnist import MovingMnist, Pictures, read_digits
+from edgevae.moving_mnist import MovingMnist, Pictures
 from edgevae.nn.config import SPATIAL_FACTOR
 from edgevae.nn.patch_code import patch_code_config
+from edgevae.training.digits import training_and_held_out
 from edgevae.training.prediction.config import PredictionConfig
-from edgevae.training.procedural import enlarged_digits
 
 CODE = patch_code_config(mean=-0.9, std=0.4)
 """The VAE of the digits: mean and deviation are those of Moving MNIST's pixels in -1..1, rounded."""
@@ -21,7 +18,6 @@ CODE = patch_code_config(mean=-0.9, std=0.4)
 _PIXEL_MEAN, _PIXEL_STD = 0.05, 0.2
 """The same of pixels in 0..1."""
 _VALIDATION_SEED = 777
-_GLYPH_PX = 28
 
 
 def sources(config: PredictionConfig) -> tuple[MovingMnist, MovingMnist]:
@@ -31,7 +27,7 @@ def sources(config: PredictionConfig) -> tuple[MovingMnist, MovingMnist]:
         InputError: the folder has not the files of MNIST.
         UnavailableError: there is no folder and scikit-learn is not installed.
     """
-    training, validation = _digits(config)
+    training, validation = training_and_held_out(config.digits)
     return (
         MovingMnist(training, seed=config.seed),
         MovingMnist(validation, seed=_VALIDATION_SEED),
@@ -48,12 +44,3 @@ def latents_of(clips: Pictures) -> Tensor:
 def pixels_of(latents: Tensor) -> Tensor:
     """Return pixels in 0..1 `[..., 64, 8, 8]`, still as patches, of latents: what the decoder clamps and rounds."""
     return torch.clamp(latents * _PIXEL_STD + _PIXEL_MEAN, 0.0, 1.0)
-
-
-def _digits(config: PredictionConfig) -> tuple[Pictures, Pictures]:
-    if config.digits is not None:
-        folder = Path(config.digits)
-        return read_digits(folder, part="train"), read_digits(folder, part="t10k")
-    glyphs = enlarged_digits(_GLYPH_PX)
-    held = np.arange(len(glyphs)) % 10 == 0
-    return glyphs[~held], glyphs[held]

@@ -1,0 +1,104 @@
+"""`python -m edgevae_bench.generation MODEL... --digits FOLDER`: generated clips of moving digits against real ones."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from edgevae.errors import EdgeVaeError, UnavailableError
+from edgevae.files import write_atomically
+from edgevae.moving_mnist import MovingMnist, read_digits, read_labels
+from edgevae_bench.generation.clips import (
+    REFERENCE_SEED,
+    array_subject,
+    baselines,
+    pairs_of,
+)
+from edgevae_bench.generation.picture import write_picture
+from edgevae_bench.generation.result import table, to_json
+from edgevae_bench.generation.run import Evaluation, Reader, evaluate
+
+CLASSIFIER_SEED = 7
+"""Of the classifier's weights and frames."""
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.option("--digits", required=True, type=_PATH, help="Folder with the four files of MNIST.")
+@click.option("--clips", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option("--frames", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--classifier",
+    type=_PATH,
+    help="Keep the classifier in this file, and take it from there when it exists.",
+)
+@click.option("-o", "--output", type=_PATH, help="Write the JSON document.")
+@click.option("--picture", type=_PATH, help="Write a PNG of some clips of each.")
+def command(
+    models: tuple[str, ...],
+    digits: Path,
+    clips: int,
+    frames: int,
+    seed: int,
+    classifier: Path | None,
+    output: Path | None,
+    picture: Path | None,
+) -> None:
+    """Measure clips of each MODEL, an array uint8 [N, T, 64, 64, 3] in a .npy file, beside real ones and noise."""
+    subjects = (
+        *baselines(read_digits(digits, part="train")),
+        *(array_subject(Path(model)) for model in models),
+    )
+    reference = MovingMnist(read_digits(digits, part="t10k"), seed=REFERENCE_SEED)
+    wanted = pairs_of(reference, read_labels(digits, part="t10k"), 0, clips)
+    evaluation = Evaluation(
+        reader=_reader(digits, classifier),
+        reference=reference,
+        wanted=wanted,
+        frames=frames,
+        seed=seed,
+    )
+    with tqdm(total=len(subjects), unit="subject", disable=None) as bar:
+        result, shown = evaluate(evaluation, subjects, done=lambda _: (bar.update(), None)[1])
+    if output is not None:
+        write_atomically(output, to_json(result))
+    if picture is not None:
+        write_picture(shown, picture)
+    click.echo(table(result), nl=False)
+
+
+def _reader(digits: Path, kept: Path | None) -> Reader:
+    """Return the classifier, from its file or learnt now."""
+    try:
+        from edgevae_bench.generation import classifier
+    except ImportError as error:
+        raise UnavailableError(
+            f"generation: {error}; the classifier needs PyTorch: pip install 'edgevae[train]'"
+        ) from error
+    if kept is not None and kept.exists():
+        return classifier.load_classifier(kept)
+    source = MovingMnist(read_digits(digits, part="train"), seed=CLASSIFIER_SEED)
+    labels = read_labels(digits, part="train")
+    with tqdm(total=classifier.STEPS, desc="classifier", unit="step", file=sys.stderr) as bar:
+        learnt = classifier.train_classifier(source, labels, done=bar.update)
+    if kept is not None:
+        learnt.save(kept)
+    return learnt
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line on stderr and its exit code."""
+    try:
+        command(prog_name="python -m edgevae_bench.generation")
+    except EdgeVaeError as error:
+        click.echo(f"edgevae: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

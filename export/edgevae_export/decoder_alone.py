@@ -1,0 +1,217 @@
+"""A model that is a decoder alone, whose latents are noise: exported and checked by itself.
+
+    seeded noise -> decoder, PyTorch fp32, chunk by chunk       (reference)
+                |-> decoder, PyTorch float16
+                |-> decoder, ONNX Runtime fp32 and fp16
+                +-> the network on the whole clip at once, fp32
+
+There is no clip to come back to, so frames are compared with frames. Noise has no PSNR to a source either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from torch import nn
+
+from edgevae.bundle import GOLDEN, VERIFICATION, Bundle, write_bundle
+from edgevae.errors import InputError
+from edgevae.frames import Frames, Latents, psnr_dB
+from edgevae.roles import Role
+from edgevae.spec import GraphSpec, Precision
+from edgevae.version import __version__
+from edgevae_export import verify
+from edgevae_export.exportable import Exportable, Source, graph_spec
+from edgevae_export.layer_names import user_path, user_prefix
+from edgevae_export.precision import (
+    Peaks,
+    Pins,
+    choose_pins,
+    halved,
+    highest,
+    watch_peaks,
+    why_pinned,
+)
+from edgevae_export.runs import Run, onnx_runs, run_module
+from edgevae_export.samples import SEED
+from edgevae_export.to_onnx import to_onnx
+from edgevae_export.to_tensorrt import check_builds
+
+if TYPE_CHECKING:
+    from edgevae_export.export import Step
+
+ROLES: tuple[Role, ...] = ("decoder",)
+"""What such a source has."""
+SIZES = {"noise": (8, 8), "wide noise": (9, 14), "zeros": (8, 8)}
+"""What it is checked on: h and w of the noise, in cells; zeros are what a temperature of 0 gives."""
+CHUNKS = 3
+"""Of each, so that the state of a state counts."""
+
+
+def export_decoder(
+    source: Source,
+    path: Path,
+    *,
+    precisions: Sequence[Precision],
+    chunk_frames: int | None,
+    name: str,
+    gates: verify.Gates,
+    replace_existing: bool,
+    step: Step,
+) -> tuple[Bundle, verify.Verification]:
+    """Write the bundle of a decoder alone, and return it with what was measured; arguments as for `export_bundle`.
+
+    Raises:
+        InputError: the chunk is no multiple of the temporal factor.
+        ParityError: a graph is off a gate, not valid ONNX, or refused by TensorRT's builder.
+    """
+    exportable = source.exportable
+    chunk = chunk_frames or exportable.spec.temporal_factor
+    if chunk % exportable.spec.temporal_factor:
+        raise InputError(
+            f"chunk frames: got {chunk}, expected a multiple of the temporal factor {exportable.spec.temporal_factor}"
+        )
+    step("run PyTorch fp32")
+    checked = _Checked(exportable, chunk, gates)
+    comparisons = list[verify.Comparison]()
+    if source.library is not None:
+        whole = partial(exportable.whole_clip, "decoder")
+        comparisons += checked.compare(whole, runner=source.library, precision="fp32")
+    graphs, files = list[GraphSpec](), dict[str, bytes]()
+    for precision in precisions:
+        module, graph = checked.module(precision), checked.graph(precision)
+        if precision == "fp16":
+            step("run PyTorch fp16")
+            watch_peaks(module, checked.half_peaks)
+            run = partial(run_module, module, graph, exportable.spec)
+            comparisons += checked.compare(run, runner="pytorch", precision=precision)
+        step(f"export decoder {precision}")
+        files[graph.file] = to_onnx(checked.module(precision), graph)
+        onnx.checker.check_model(files[graph.file], full_check=True)
+        graphs.append(graph)
+        step(f"compare {precision} with PyTorch")
+        run = onnx_runs([(files[graph.file], graph)], exportable.spec)["decoder"]
+        comparisons += checked.compare(run, runner="onnxruntime", precision=precision)
+    step("build with TensorRT-RTX")
+    builds = check_builds(files, graphs, cell_px=exportable.spec.spatial_factor)
+    result = checked.report(tuple(comparisons), builds, half="fp16" in precisions)
+    step("write")
+    files[GOLDEN] = checked.golden()
+    files[VERIFICATION] = verify.as_json(result)
+    bundle = write_bundle(
+        path,
+        files,
+        name=name,
+        checkpoint_sha256=source.weights_sha256,
+        spec=exportable.spec,
+        graphs=tuple(graphs),
+        edgevae_version=__version__,
+        picture_px=source.picture_px,
+        replace=replace_existing,
+    )
+    return bundle, result
+
+
+class _Checked:
+    """A decoder and what PyTorch gives in fp32."""
+
+    def __init__(self, exportable: Exportable, chunk_frames: int, gates: verify.Gates) -> None:
+        self.exportable, self.chunk_frames, self.gates = exportable, chunk_frames, gates
+        self.peaks, self.half_peaks = Peaks(), Peaks()
+        self.plain = exportable.graph_module("decoder", chunk_frames=chunk_frames)
+        watched = exportable.graph_module("decoder", chunk_frames=chunk_frames)
+        watch_peaks(watched, self.peaks)
+        run = partial(run_module, watched, self.graph("fp32"), exportable.spec)
+        self.noise = _noise(exportable, chunk_frames)
+        self.expected: Mapping[str, Frames] = {n: run(data) for n, data in self.noise.items()}
+        self.pins = choose_pins(self.plain, self.peaks, headroom=exportable.headroom)
+
+    def graph(self, precision: Precision) -> GraphSpec:
+        """Return the tensors of the graph."""
+        return graph_spec(
+            self.exportable.spec, "decoder", precision=precision, chunk_frames=self.chunk_frames
+        )
+
+    def module(self, precision: Precision) -> nn.Module:
+        """Return the PyTorch module of the graph."""
+        module = self.exportable.graph_module("decoder", chunk_frames=self.chunk_frames)
+        return halved(module, self.pins) if precision == "fp16" else module
+
+    def compare(
+        self, run: Run, *, runner: str, precision: Precision
+    ) -> tuple[verify.Comparison, ...]:
+        """Return how far a runner's frames are from the reference's, all within the gates.
+
+        Raises:
+            ParityError: one is off a gate.
+        """
+        found = list[verify.Comparison]()
+        for sample, noise in self.noise.items():
+            frames, expected = run(noise), self.expected[sample]
+            difference = np.abs(frames.astype(np.int16) - expected.astype(np.int16)).max()
+            found.append(
+                verify.Comparison(
+                    runner=runner,
+                    precision=precision,
+                    sample=sample,
+                    latents_max_difference=0.0,  # noise is given, not computed
+                    frames_max_levels=float(difference),
+                    frames_psnr_dB=psnr_dB(frames, expected),
+                    reconstruction_psnr_change_dB=0.0,
+                )
+            )
+            verify.check(found[-1], self.gates)
+        return tuple(found)
+
+    def report(
+        self, comparisons: tuple[verify.Comparison, ...], builds: dict[str, str], *, half: bool
+    ) -> verify.Verification:
+        """Return what was measured."""
+        prefix = user_prefix(self.plain)
+
+        def path(name: str) -> str:
+            return f"decoder {user_path(name, prefix)}"
+
+        peaks = {path(name): peak for name, peak in self.half_peaks.outputs.items()}
+        layer, peak = highest(peaks) if peaks else (None, None)
+        pins = self.pins if half else Pins()
+        return verify.Verification(
+            gates=self.gates,
+            comparisons=comparisons,
+            fp16_peak_activation=peak,
+            fp16_peak_layer=layer,
+            fp16_kept_layers=tuple(path(name) for name in sorted(pins.kept)),
+            fp16_widened_layers=tuple(path(name) for name in sorted(pins.widened)),
+            fp16_because={
+                path(name): why_pinned(name, self.peaks, headroom=self.exportable.headroom)
+                for name in sorted(pins.names)
+            },
+            builds=builds,
+        )
+
+    def golden(self) -> bytes:
+        """Return golden vectors: two chunks of noise, and the frames that PyTorch's graph makes of them in fp32."""
+        from safetensors.numpy import save
+
+        steps = 2 * self.chunk_frames // self.exportable.spec.temporal_factor
+        frames = np.ascontiguousarray(self.expected["noise"][: 2 * self.chunk_frames])
+        latents = np.ascontiguousarray(self.noise["noise"][:steps])
+        # The frames themselves tell the size; the decoder gives them again.
+        data: bytes = save({"frames": frames, "latents": latents, "decoded": frames})
+        return data
+
+
+def _noise(exportable: Exportable, chunk_frames: int) -> dict[str, Latents]:
+    """Return what the decoder is given, `[t, C, h, w]` by name."""
+    spec, random = exportable.spec, np.random.default_rng(SEED)
+    steps = CHUNKS * chunk_frames // spec.temporal_factor
+    noise = {
+        name: random.standard_normal((steps, spec.latent_channels, *size), dtype=np.float32)
+        for name, size in SIZES.items()
+    }
+    return {name: 0.0 * data if name == "zeros" else data for name, data in noise.items()}
