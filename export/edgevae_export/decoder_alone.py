@@ -88,7 +88,7 @@ def export_decoder(
         if precision == "fp16":
             step("run PyTorch fp16")
             watch_peaks(module, checked.half_peaks)
-            run = partial(run_module, module, graph, exportable.spec)
+            run: Run = partial(run_module, module, graph, exportable.spec)
             comparisons += checked.compare(run, runner="pytorch", precision=precision)
         step(f"export decoder {precision}")
         files[graph.file] = to_onnx(checked.module(precision), graph)

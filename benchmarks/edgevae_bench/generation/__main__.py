@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from tqdm import tqdm
 
+from edgevae.cli.options import backend_options, tensorrt_options
 from edgevae.errors import EdgeVaeError, UnavailableError
 from edgevae.files import write_atomically
 from edgevae.moving_mnist import MovingMnist, read_digits, read_labels
 from edgevae_bench.generation.clips import (
+    REAL_SEED,
     REFERENCE_SEED,
-    array_subject,
     baselines,
     pairs_of,
+    real_clips,
 )
+from edgevae_bench.generation.models import subjects_of
 from edgevae_bench.generation.picture import write_picture
 from edgevae_bench.generation.result import table, to_json
 from edgevae_bench.generation.run import Evaluation, Reader, evaluate
@@ -39,6 +43,8 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("-o", "--output", type=_PATH, help="Write the JSON document.")
 @click.option("--picture", type=_PATH, help="Write a PNG of some clips of each.")
+@backend_options
+@tensorrt_options
 def command(
     models: tuple[str, ...],
     digits: Path,
@@ -48,12 +54,16 @@ def command(
     classifier: Path | None,
     output: Path | None,
     picture: Path | None,
+    **backend: Any,  # Any: the options of load_model
 ) -> None:
-    """Measure clips of each MODEL, an array uint8 [N, T, 64, 64, 3] in a .npy file, beside real ones and noise."""
-    subjects = (
-        *baselines(read_digits(digits, part="train")),
-        *(array_subject(Path(model)) for model in models),
-    )
+    """Measure the clips of each MODEL beside real ones and noise.
+
+    MODEL is a bundle, a checkpoint, a shipped name, or a .npy file uint8 [N, T, 64, 64, 3].
+    """
+    training = read_digits(digits, part="train")
+    real = real_clips(training, seed=REAL_SEED)
+    found = [subjects_of(model, seed=seed, real=real, **backend) for model in models]
+    subjects = (*baselines(training), *(subject for some in found for subject in some))
     reference = MovingMnist(read_digits(digits, part="t10k"), seed=REFERENCE_SEED)
     wanted = pairs_of(reference, read_labels(digits, part="t10k"), 0, clips)
     evaluation = Evaluation(
