@@ -42,8 +42,8 @@ _FOLDER = click.Path(path_type=Path)
     type=click.Choice(["vae", "predictor", "gan", "multimodal"]),
     default="vae",
     show_default=True,
-    help="What is trained; a predictor continues clips, a gan makes them: both take DATA moving-digits. A multimodal one "
-    "has several senses: DATA is made-world, a folder of clips with sound, or one of scenes with a file a camera.",
+    help="What is trained; a predictor continues clips, a gan makes them: both take DATA moving-digits. A multimodal "
+    "one has several senses: DATA is made-world, a folder of clips with sound, or one of scenes with a file a camera.",
 )
 @click.option(
     "--digits",
@@ -103,8 +103,8 @@ def command(
         beside = {"data": data, "output": output, "config": config, "from": weights, "val": val}
         _refuse_beside_resume(beside | given)
     elif model == "multimodal":
-        beside = {"digits": digits, "from": weights, "val": val, "tensorboard": tensorboard or None}
-        given |= {name: value for name, value in beside.items() if value is not None}
+        others = {"digits": digits, "from": weights, "val": val, "tensorboard": tensorboard}
+        given |= {name: value for name, value in others.items() if value}
         _show(train_senses(data, output, config, max_minutes, given))
         return
     elif model in DIGIT_MODELS or digits is not None:
