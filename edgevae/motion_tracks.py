@@ -13,7 +13,7 @@ from edgevae.frames import Frames
 
 BLOCKS = 4
 """On each axis: 16 tracks."""
-EDGE = 1e-3
+EDGE = 2e-5
 """Squared difference of neighbouring pixels in 0..1, a pixel, that counts as something to hold on to."""
 
 

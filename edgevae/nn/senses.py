@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from edgevae.nn.blocks import Down, Up
+from edgevae.nn.blocks import Down
 from edgevae.nn.decoder import interleave
 from edgevae.nn.senses_config import PATCH_PX, SensesConfig
 from edgevae.senses import Sense
@@ -77,38 +77,54 @@ class SenseEncoder(nn.Module):
 
 
 class SenseDecoder(nn.Module):
-    """Latents `[B, C, 1, 1]` to what a sense would have: frames `[B*T, H, W, 3]`, sound or tracks, of unit scale."""
+    """Latents `[B, C, 1, 1]` to what a sense would have: frames `[B*T, H, W, 3]`, sound or tracks, of unit scale.
+
+    A picture is asked for patch by patch: the latents are added to a learnt code of each place, and the same few layers
+    say what is there (a spatial broadcast decoder, Watters et al. 2019). What moves is learnt in far fewer steps than
+    by growing a picture out of the vector.
+    """
 
     def __init__(self, sense: Sense, config: SensesConfig) -> None:
         super().__init__()
-        self.sense = sense
-        widths = config.picture_channels(sense)
-        layers: list[nn.Module] = [nn.Conv2d(config.latent_channels, config.hidden, 1), nn.ReLU()]
-        self.sides = rows, columns = _least_sides(sense, widths) if widths else (1, 1)
-        first = widths[-1] * rows * columns if widths else config.hidden
-        layers += [nn.Conv2d(config.hidden, first, 1), nn.ReLU()]
-        self.lift = nn.Sequential(*layers)
-        back = widths[::-1]
-        self.grow = nn.Sequential(*(Up(a, b) for a, b in pairwise(back)))
-        out = 2 * sense.shape[0] * sense.shape[1]
-        if widths:
-            out = PATCH_PX[sense.kind] ** 2 * _picture_channels(sense)
-        self.head = nn.Conv2d(widths[0] if widths else config.hidden, out, 1)
-        self.shuffle = nn.PixelShuffle(2)
+        self.sense, hidden = sense, config.hidden
+        self.lift = nn.Conv2d(config.latent_channels, hidden, 1)
+        self.is_picture = sense.kind != "tracks"
+        layers: list[nn.Module] = [nn.ReLU(), nn.Conv2d(hidden, hidden, 1), nn.ReLU()]
+        if self.is_picture:
+            patch = PATCH_PX[sense.kind]
+            self.places = nn.Parameter(
+                _place_codes(sense.shape[1] // patch, sense.shape[2] // patch, hidden)
+            )
+            width = config.channels[0]
+            layers += [
+                nn.Conv2d(hidden, hidden, 1),
+                nn.ReLU(),
+                nn.Conv2d(hidden, width, 1),
+                nn.ReLU(),
+            ]
+            self.head = nn.Conv2d(width, patch**2 * _picture_channels(sense), 1)
+            self.shuffle = nn.PixelShuffle(2)
+        else:
+            self.head = nn.Conv2d(hidden, 2 * sense.shape[0] * sense.shape[1], 1)
+        self.network = nn.Sequential(*layers)
 
     def forward(self, latents: Tensor) -> Tensor:
         lifted = self.lift(latents)
-        if self.sense.kind == "tracks":
-            tracks: Tensor = self.head(lifted).reshape(-1, *self.sense.shape, 2)
+        if not self.is_picture:
+            tracks: Tensor = self.head(self.network(lifted)).reshape(-1, *self.sense.shape, 2)
             return tracks
-        rows, columns = self.sides
-        made: Tensor = self.head(
-            self.grow(lifted.reshape(-1, lifted.shape[1] // (rows * columns), rows, columns))
-        )
-        made = self.shuffle(made)
+        made: Tensor = self.shuffle(self.head(self.network(lifted + self.places)))
         if self.sense.kind == "frames":  # their patches are of 4 pixels, of which 2 are left
             return interleave(made.reshape(-1, 12, *made.shape[2:]))
         return made
+
+
+def _place_codes(rows: int, columns: int, channels: int) -> Tensor:
+    """Return codes `[1, channels, rows, columns]` to begin with: waves of random lengths and phases."""
+    y = (torch.arange(rows) + 0.5)[:, None] / rows - 0.5
+    x = (torch.arange(columns) + 0.5)[None] / columns - 0.5
+    along, down, phase = torch.randn(3, channels, 1, 1)
+    return torch.sin(torch.pi * (1.5 * (along * x + down * y) + 2.0 * phase))[None]
 
 
 class MultimodalVae(nn.Module):

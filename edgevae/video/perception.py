@@ -72,7 +72,9 @@ def watch(path: Path, *, height_px: int, width_px: int) -> Watched:
 
 
 def listen(path: Path, *, sample_rate_hz: int, channels: int) -> Samples:
-    """Return the first sound track of a file, float32 `[channels, N]`, resampled; more channels are mixed down.
+    """Return the first sound track of a file, float32 `[channels, N]`, resampled.
+
+    One channel is the mean of all; two are the first two, or one twice.
 
     Raises:
         MediaError: the file cannot be opened, has no sound, or sound that cannot be read.
@@ -80,8 +82,8 @@ def listen(path: Path, *, sample_rate_hz: int, channels: int) -> Samples:
     """
     if channels not in (1, 2):
         raise InputError(f"sound: got {channels} channels, expected 1 or 2")
-    layout = "mono" if channels == 1 else "stereo"
-    resampler = AudioResampler(format="fltp", layout=layout, rate=sample_rate_hz)
+    # Not its own mixing, which takes 3 dB off some layouts and adds them to others.
+    resampler = AudioResampler(format="fltp", rate=sample_rate_hz)
     parts = list[npt.NDArray[np.float32]]()
     with open_media(path) as container:
         if not container.streams.audio:
@@ -96,7 +98,11 @@ def listen(path: Path, *, sample_rate_hz: int, channels: int) -> Samples:
             ) from error
     if not parts:
         raise MediaError(f"{path}: its sound track holds no sample, expected sound")
-    return np.concatenate(parts, axis=1)
+    samples = np.concatenate(parts, axis=1)
+    if channels == 1:
+        mixed: Samples = samples.mean(0, keepdims=True)
+        return mixed
+    return samples[:2] if len(samples) > 1 else np.repeat(samples, 2, axis=0)
 
 
 def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:

@@ -142,3 +142,43 @@ def test_data_that_is_not_there_is_refused(tmp_path):
         sources(SensesTraining(data=str(tmp_path / "none")))
     with pytest.raises(InputError, match=r"made-world: got 64 px and 25 frames a second"):
         sources(SensesTraining(frames_per_second=25.0))
+
+
+def test_windows_of_real_clips_never_reach_over_the_cut(tmp_path):
+    av = pytest.importorskip("av")
+    assert av
+    from edgevae.made_world import MadeWorld
+    from edgevae.video import write_made_clip
+
+    for index in range(2):
+        write_made_clip(MadeWorld(1, frames=24), index, tmp_path / f"{index}.mkv")
+    config = replace(TINY, data=str(tmp_path), side_px=16, window_frames=4, held_out=0.25)
+    training, validation = sources(config)
+    assert training.spec.names == ("video", "sound", "motion")
+    # 24 frames, cut at 18: windows of 4 begin at 0 to 14, and at 18 to 20.
+    assert (len(training), len(validation)) == (2 * 15, 2 * 3)
+    assert training.arrays["sound"].shape == (30, 1, 16, 32)
+    assert np.array_equal(training.arrays["video"][0, 1], training.arrays["video"][1, 0])
+    assert np.allclose(training.arrays["motion"][0, 2], training.arrays["motion"][1, 1])
+    assert np.allclose(training.arrays["sound"][0, :, 4:], training.arrays["sound"][1, :, :-4])
+    fit.Training(config, (training, validation)).take_step(0)
+
+
+def test_a_folder_of_scenes_has_a_sense_a_camera_and_all_scenes_the_same(tmp_path):
+    pytest.importorskip("av")
+    from edgevae.made_world import MadeWorld
+    from edgevae.video import write_made_clip
+
+    for scene, camera in ((a, b) for a in "ab" for b in ("left", "right")):
+        (tmp_path / scene).mkdir(exist_ok=True)
+        write_made_clip(MadeWorld(ord(scene), frames=16), 0, tmp_path / scene / f"{camera}.mkv")
+    config = replace(TINY, data=str(tmp_path), side_px=16, window_frames=2)
+    training, _ = sources(config)
+    assert training.spec.names == ("left", "right")
+    assert training.spec.sound is None
+    assert np.array_equal(training.arrays["left"], training.arrays["right"])
+    (tmp_path / "b" / "left.mkv").unlink()
+    with pytest.raises(InputError, match=r"b: has right, expected the cameras of .*a: left, right"):
+        sources(config)
+    with pytest.raises(InputError, match=r"too short for windows of 60 frames at 12\.5"):
+        sources(replace(config, data=str(tmp_path / "b"), window_frames=60))

@@ -34,7 +34,7 @@ class SensesTraining:
     hidden: int = 128
     """As in `SensesConfig`."""
     sense_weight: float = 400.0
-    """Independent values that a sense counts as in the bound."""
+    """Independent values that a sense counts as in the bound, where it has as many."""
     divergence_weight: float = 1.0
     """Of the divergence from the prior."""
     made_windows: int = 2048

@@ -11,6 +11,7 @@ cannot know.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -42,14 +43,14 @@ def loss_of(
     """Return the loss in nats a window: of all senses and of some of them.
 
     A sense's likelihood is a normal whose variance is the batch's own squared error (Rybkin et al. 2021), as of
-    `sense_weight` independent values, whatever the number of its pixels: so no sense outweighs another.
+    `sense_weight` independent values, or as many as it has: so no sense outweighs another by its number of pixels.
 
     Args:
         vae: The network.
         data: Every sense, tensors of `Sense.tensor`.
         some: The subset.
         noise: Of N(0, 1), `[2, B, C, 1, 1]`.
-        sense_weight: Values that a sense counts as.
+        sense_weight: Values that a sense counts as, at most.
         divergence_weight: Of the divergence from the prior; 1 is the bound itself.
     """
     config = vae.config
@@ -60,12 +61,12 @@ def loss_of(
     shown = torch.cat([sampled[: len(part.mean)], part.mean])
     loss = divergence_weight * (whole.divergence() + part.divergence()).mean()
     for name in experts:
+        sense = config.spec.sense(name)
         made = vae.decode(sampled if name in some else shown, name).float()
-        wanted = target(config, config.spec.sense(name), data[name])
+        wanted = target(config, sense, data[name])
+        values = min(sense_weight, math.prod(sense.clip_shape))
         for said in made.chunk(2):
-            loss = loss + 0.5 * sense_weight * torch.log(
-                (said - wanted).square().mean() + LEAST_MSE
-            )
+            loss = loss + 0.5 * values * torch.log((said - wanted).square().mean() + LEAST_MSE)
     return loss
 
 
