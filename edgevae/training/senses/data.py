@@ -66,9 +66,18 @@ def sources(config: SensesTraining) -> tuple[Windows, Windows]:
         raise InputError(
             f"{folder}: no such folder; expected {MADE_WORLD}, clips with sound, or a folder a scene"
         )
-    from edgevae.training.senses.clips import windows_of_folder
+    from edgevae.video.scenes import Cutting, windows_of_folder
 
-    return windows_of_folder(folder, config)
+    cutting = Cutting(
+        side_px=config.side_px,
+        window_frames=config.window_frames,
+        frames_per_second=config.frames_per_second,
+        held_out=config.held_out,
+    )
+    spec, training, validation = windows_of_folder(folder, cutting)
+    count = len(validation[spec.names[0]])
+    kept = np.linspace(0, count - 1, min(count, config.val_windows)).astype(int)
+    return Windows(spec, training), Windows(spec, {n: w[kept] for n, w in validation.items()})
 
 
 def made_spec(frames: int) -> SensesSpec:

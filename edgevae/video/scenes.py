@@ -1,15 +1,16 @@
-"""Windows of real clips: a folder of clips with sound, or a folder a scene with a file a camera.
+"""Windows of real clips of a folder: clips with sound, or a folder a scene with a file a camera.
 
 FOLDER/*.mp4                  senses video, sound and motion (tracks) of every clip
 FOLDER/SCENE/CAMERA.mp4       a sense a camera, named as its file; every scene has the same, filmed at the same time
 
-Training windows begin at every frame that there is, wherever it lies to the model's pace. The last part of each clip
-validates; no training window reaches into it.
+Windows begin at every frame that there is, wherever it lies to the model's pace. The last part of each clip is held
+out; no window of the first part reaches into it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +19,34 @@ from edgevae.errors import InputError
 from edgevae.mel import MelConfig, Samples, log_mel
 from edgevae.motion_tracks import BLOCKS, block_motion
 from edgevae.senses import Array, Sense, SensesSpec
-from edgevae.training.senses.config import SensesTraining
-from edgevae.training.senses.data import Windows
 from edgevae.video.perception import Watched, listen, watch
 
 SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi")
 SOUND = MelConfig()
 
+Windows = dict[str, Array]
+"""By the sense's name: `[N, ...]`, a window each."""
+
 Scene = dict[str, "Watched | Samples"]
 """By the sense's name: frames, or samples of sound; motion comes of the frames."""
 
 
-def windows_of_folder(folder: Path, config: SensesTraining) -> tuple[Windows, Windows]:
-    """Return training and validation windows of a folder.
+@dataclass(frozen=True, kw_only=True)
+class Cutting:
+    """How clips become windows."""
+
+    side_px: int
+    """Of the square that frames are squeezed to."""
+    window_frames: int
+    """Of a window."""
+    frames_per_second: float
+    """Of frames and tracks."""
+    held_out: float
+    """Share at the end of every clip."""
+
+
+def windows_of_folder(folder: Path, config: Cutting) -> tuple[SensesSpec, Windows, Windows]:
+    """Return the senses of a folder's clips, the windows of their first parts and those that are held out.
 
     Raises:
         InputError: no clips, scenes of different cameras, or clips too short to hold out a part of them.
@@ -40,7 +56,7 @@ def windows_of_folder(folder: Path, config: SensesTraining) -> tuple[Windows, Wi
         spec, scenes = _cameras(groups, config)
     else:
         spec, scenes = _clips(folder, config)
-    training, validation = list[dict[str, Array]](), list[dict[str, Array]]()
+    training, held_out = list[Windows](), list[Windows]()
     for name, scene in scenes:
         first, second = _cut(spec, scene, config.held_out)
         if not (first and second):
@@ -49,12 +65,11 @@ def windows_of_folder(folder: Path, config: SensesTraining) -> tuple[Windows, Wi
                 f"second before and after a cut at {1 - config.held_out:.0%}; leave it out"
             )
         training += first
-        validation += second
-    kept = np.linspace(0, len(validation) - 1, min(len(validation), config.val_windows)).astype(int)
-    return _stacked(spec, training), _stacked(spec, [validation[i] for i in kept])
+        held_out += second
+    return spec, _stacked(spec, training), _stacked(spec, held_out)
 
 
-def _clips(folder: Path, config: SensesTraining) -> tuple[SensesSpec, Iterator[tuple[Path, Scene]]]:
+def _clips(folder: Path, config: Cutting) -> tuple[SensesSpec, Iterator[tuple[Path, Scene]]]:
     files = _files(folder)
     steps = config.window_frames / config.frames_per_second * SOUND.frames_per_second
     frames, side = config.window_frames, config.side_px
@@ -79,7 +94,7 @@ def _clips(folder: Path, config: SensesTraining) -> tuple[SensesSpec, Iterator[t
 
 
 def _cameras(
-    groups: list[Path], config: SensesTraining
+    groups: list[Path], config: Cutting
 ) -> tuple[SensesSpec, Iterator[tuple[Path, Scene]]]:
     cameras = [f.stem for f in _files(groups[0])]
     shape = (config.window_frames, config.side_px, config.side_px)
@@ -116,16 +131,14 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _cut(
-    spec: SensesSpec, scene: Scene, held_out: float
-) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
+def _cut(spec: SensesSpec, scene: Scene, held_out: float) -> tuple[list[Windows], list[Windows]]:
     """Return the windows of a scene before the cut, and those after it."""
     seen = [s for s in scene.values() if isinstance(s, Watched)]
     heard = [s.shape[1] / SOUND.sample_rate_hz for s in scene.values() if isinstance(s, np.ndarray)]
     end = min(*(s.duration_s for s in seen), *heard, float("inf"))
     window = spec.window_frames / spec.frames_per_second
     cut = end * (1.0 - held_out)
-    before, after = list[dict[str, Array]](), list[dict[str, Array]]()
+    before, after = list[Windows](), list[Windows]()
     for begin in seen[0].times_s:
         if begin + window <= cut + 1e-6:
             before.append(_window(spec, scene, float(begin)))
@@ -134,7 +147,7 @@ def _cut(
     return before, after
 
 
-def _window(spec: SensesSpec, scene: Scene, begin_s: float) -> dict[str, Array]:
+def _window(spec: SensesSpec, scene: Scene, begin_s: float) -> Windows:
     found = dict[str, Array]()
     first = next(s for s in scene.values() if isinstance(s, Watched))
     rate, count = spec.frames_per_second, spec.window_frames
@@ -160,5 +173,5 @@ def _heard(samples: Samples, begin_s: float, steps: int) -> Array:
     return log_mel(padded, SOUND)[:, around:-around]
 
 
-def _stacked(spec: SensesSpec, windows: list[dict[str, Array]]) -> Windows:
-    return Windows(spec, {name: np.stack([w[name] for w in windows]) for name in spec.names})
+def _stacked(spec: SensesSpec, windows: list[Windows]) -> Windows:
+    return {name: np.stack([w[name] for w in windows]) for name in spec.names}
