@@ -75,7 +75,7 @@ results: $(VENV)/ready
 	@[ -n "$(NAME)" ] || { echo "make results: got no NAME; name the machine: make results NAME=2core-xeon" >&2; exit 2; }
 	$(RUN) -m pip install --quiet --constraint constraints.txt openvino
 	$(BIN)/edgevae benchmark edgevae-video-s --against edgevae-video-s --device cpu --backend all \
-	  --size 640x360 --size 1280x720 --frames 16 --chunks 2 --rounds 8 --resume \
+	  --size 640x360 --size 1280x720 --frames 16 --chunks 2 --rounds 8 --starts 4 --resume \
 	  -o $(RESULT).json --report $(RESULT).html
 	$(RUN) docs/make_results.py
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edgevae.bundle import Bundle
 from edgevae.errors import EdgeVaeError, UnavailableError
@@ -12,7 +13,7 @@ from edgevae.strict import from_dict
 from edgevae_bench import clock
 from edgevae_bench.artefact import Artefact
 from edgevae_bench.artefacts import describe_artefact
-from edgevae_bench.clip import Clip
+from edgevae_bench.case_quality import CaseQuality
 from edgevae_bench.conditions import Watch
 from edgevae_bench.energy import Meter
 from edgevae_bench.engines import EngineFacts
@@ -22,12 +23,12 @@ from edgevae_bench.nvml import Nvml
 from edgevae_bench.plan import Plan, Progress
 from edgevae_bench.process import SubjectProcess
 from edgevae_bench.samples import Sample
-from edgevae_bench.scoring import Reconstruction, Shown, score
+from edgevae_bench.scoring import Shown
 from edgevae_bench.selection import Selection
 from edgevae_bench.subject_row import Status, SubjectRow
 from edgevae_bench.subjects import REFERENCE, Subject
 from edgevae_bench.weighing import weigh
-from edgevae_bench.work import Boundary, Case
+from edgevae_bench.work import Case
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,36 +55,46 @@ class CaseRun:
     def __init__(self, shared: Shared, case: Case) -> None:
         self._shared, self._case = shared, case
         self._ledger, self._plan = shared.ledger, shared.plan
-        self._reference: tuple[str, Reconstruction] | None = None
+        self._quality = CaseQuality(shared.plan, shared.ledger, case)
         self._watches: dict[str, Watch] = {}
-        self._shown: tuple[Shown, ...] = ()
+        self._gone = set[str]()
 
     def run(self) -> tuple[Shown, ...]:
-        """Measure what is not measured yet, and return frames of the first runtime subject for the picture."""
-        subjects = [s for s in self._shared.selection.subjects if not self._is_done(s)]
-        everyone = [[subject] for subject in subjects]
-        for group in [subjects] if self._ledger.settings.is_interleaved else everyone:
-            with contextlib.ExitStack() as stack:
-                opened = {}
-                for subject in group:
-                    process = self._open(subject, stack)
-                    if process is not None:
-                        opened[subject.name] = process
-                self._time(opened)
-                self._weigh(opened)
-        if self._reference is not None:
-            self._reference[1].remove()
-        return self._shown
+        """Measure what is not measured yet, and return frames of the first runtime subject for the picture.
 
-    def _is_done(self, subject: Subject) -> bool:
-        """Return whether an earlier run has all turns of a subject; the reference is opened all the same for others."""
-        key = subject.name, self._case
-        over = self._ledger.turns(key) >= self._ledger.settings.rounds
-        others = any(
-            self._ledger.turns((s.name, self._case)) < self._ledger.settings.rounds
-            for s in self._shared.selection.subjects
-        )
-        return over and not (subject.name == REFERENCE and others)
+        Every start opens the processes anew: where their memory comes to lie is drawn again.
+        """
+        settings = self._ledger.settings
+        with contextlib.closing(self._quality):
+            for start in range(settings.starts):
+                rounds = settings.rounds_of(start)
+                subjects = self._still_to_run(rounds)
+                everyone = [[subject] for subject in subjects]
+                for group in [subjects] if settings.is_interleaved else everyone:
+                    self._run_group(group, rounds)
+        return self._quality.shown
+
+    def _still_to_run(self, rounds: range) -> list[Subject]:
+        """Return who has turns left of some rounds; and the reference, if others are to be compared with it."""
+        here = [s for s in self._shared.selection.subjects if s.name not in self._gone]
+        waiting = [s for s in here if self._ledger.turns((s.name, self._case)) < rounds.stop]
+        compares = any(self._quality.is_missing(subject) for subject in waiting)
+        return [
+            s
+            for s in here
+            if s in waiting or (s.name == REFERENCE and compares and self._quality.is_missing(s))
+        ]
+
+    def _run_group(self, group: list[Subject], rounds: range) -> None:
+        with contextlib.ExitStack() as stack:
+            opened = {}
+            for subject in group:
+                process = self._open(subject, stack)
+                if process is not None:
+                    opened[subject.name] = process
+            self._time(opened, rounds)
+            if rounds.stop == self._ledger.settings.rounds:
+                self._weigh(opened)
 
     def _open(self, subject: Subject, stack: contextlib.ExitStack) -> SubjectProcess | None:
         """Return the subject's process, warm, its row and quality noted; None where it cannot be had."""
@@ -96,73 +107,58 @@ class CaseRun:
             engines = [
                 from_dict(EngineFacts, e, where=subject.name) for e in process.ask("engines")
             ]
-            self._compare(subject, process, folder)
+            if self._quality.is_missing(subject):
+                self._say(f"comparing {subject.name}")
+                self._quality.compare(subject, process, folder)
             self._say(f"warming up {subject.name}")
             warm = process.ask("warm_up", max_turns=self._plan.max_warm_up_turns)
         except EdgeVaeError as error:
             self._fail(subject, error)
             return None
-        earlier = self._ledger.rows.get((subject.name, self._case))
-        self._ledger.rows[subject.name, self._case] = SubjectRow(
+        self._note(subject, opened, engines, warm)
+        return process
+
+    def _note(
+        self,
+        subject: Subject,
+        opened: Opened,
+        engines: list[EngineFacts],
+        warm: dict[str, Any],  # Any: the answer of `warm_up`
+    ) -> None:
+        """Note the row of a subject that was opened; what it costs to have is that of its first process."""
+        key = subject.name, self._case
+        earlier = self._ledger.rows.get(key)
+        build_ms = sum(e.build_ms for e in engines) if engines else None
+        cost, steady, turns = opened.cost(build_ms=build_ms), warm["is_steady"], warm["turns"]
+        if earlier is not None and earlier.cost is not None:
+            cost, steady = earlier.cost, steady and earlier.is_steady
+            turns += earlier.warm_up_turns
+        self._ledger.rows[key] = SubjectRow(
             subject=subject,
             case=self._case,
             status="measured",
             library_version=opened.library_version,
             artefact=self._artefact(subject, engines),
-            cost=opened.cost(build_ms=sum(e.build_ms for e in engines) if engines else None),
+            cost=cost,
             conditions=None if earlier is None else earlier.conditions,
-            warm_up_turns=warm["turns"],
-            is_steady=warm["is_steady"],
+            warm_up_turns=turns,
+            is_steady=steady,
             unmeasured=opened.unmeasured | self._no_energy(),
         )
         self._ledger.save()
-        return process
 
     def _job(self, subject: Subject, folder: Path) -> Job:
         settings = self._ledger.settings
         return Job(
             subject=subject,
             case=self._case,
-            clip=self._clip(None),
+            clip=self._quality.clip(None),
             frames_per_s=self._ledger.clip.frames_per_s,
             chunks=settings.chunks,
             boundaries=settings.boundaries,
             folder=str(folder),
             pause_ratio=dict(self._plan.pauses).get(subject.name, 0.0),
         )
-
-    def _clip(self, max_frames: int | None) -> Clip:
-        size = self._case.height_px, self._case.width_px
-        return Clip(path=str(self._plan.video), max_frames=max_frames, size_px=size)
-
-    def _compare(self, subject: Subject, process: SubjectProcess, folder: Path) -> None:
-        self._say(f"comparing {subject.name}")
-        frames = self._plan.max_frames
-        answer = process.ask("reconstruct", max_frames=frames)
-        made = Reconstruction(folder=folder, **answer)
-        scored = score(
-            subject.name,
-            made,
-            clip=self._clip(frames),
-            case=self._case,
-            spec=Bundle.open(self._plan.bundle).manifest.spec,
-            chunk_frames=subject.chunk_frames,
-            reference=self._reference,
-            workers=self._plan.threads,
-        )
-        self._ledger.quality[subject.name, self._case] = scored.rows
-        known = self._ledger.notes
-        known += [note for note in scored.notes if note not in known]
-        count = scored.rows[0].quality.frames
-        if frames is not None and count < frames:
-            note = f"the clip has only {count} of the {frames} frames asked for"
-            known += [note] if note not in known else []
-        if subject.kind == "runtime" and not self._shown:
-            self._shown = scored.shown
-        if subject.name == REFERENCE:
-            self._reference = subject.name, made
-        else:
-            made.remove()
 
     def _artefact(self, subject: Subject, engines: list[EngineFacts]) -> Artefact:
         bundle = Bundle.open(self._plan.bundle)
@@ -173,41 +169,39 @@ class CaseRun:
             subject, bundle, sizes=sizes, engines=engines, weights_sha256=weights
         )
 
-    def _time(self, opened: dict[str, SubjectProcess]) -> None:
+    def _time(self, opened: dict[str, SubjectProcess], rounds: range) -> None:
         """Have every subject take the turns that it has not taken yet, in a new order every round."""
         settings = self._ledger.settings
-        for number in range(settings.rounds):
+        starts = {name: self._ledger.starts((name, self._case)) for name in opened}
+        for number in rounds:
             names = [n for n in opened if self._ledger.turns((n, self._case)) <= number]
             for name in clock.order(names, number=number, seed=settings.seed):
                 if self._ledger.rows[name, self._case].status == "measured":
                     self._say(f"{self._case} {name}")
-                    self._take_turn(name, opened[name], number)
+                    place = {"subject": name, "start": starts[name], "round": number}
+                    self._take_turn(opened[name], place)
             if names:
                 self._ledger.save()
 
-    def _take_turn(self, name: str, process: SubjectProcess, number: int) -> None:
+    def _take_turn(self, process: SubjectProcess, place: dict[str, Any]) -> None:
+        name, settings = place["subject"], self._ledger.settings
         key = name, self._case
         watch = self._watches.setdefault(name, Watch(self._shared.nvml))
         taken = []
         try:
-            for boundary in self._ledger.settings.boundaries:
-                if boundary == "file" and number >= self._ledger.settings.file_rounds:
+            for boundary in settings.boundaries:
+                if boundary == "file" and not settings.has_file_turn(place["round"]):
                     continue
                 watch.begin()
                 answers = process.ask("turn", boundary=boundary)
                 watch.end()
-                taken += [self._sample(name, boundary, number, answer) for answer in answers]
+                data = {"case": str(self._case), "boundary": boundary} | place
+                taken += [from_dict(Sample, data | answer, where=name) for answer in answers]
         except EdgeVaeError as error:
             self._fail(self._ledger.rows[key].subject, error)
             return
         self._ledger.take(taken)
         self._ledger.rows[key] = replace(self._ledger.rows[key], conditions=watch.conditions())
-
-    def _sample(
-        self, name: str, boundary: Boundary, number: int, answer: dict[str, object]
-    ) -> Sample:
-        data = {"case": str(self._case), "subject": name, "boundary": boundary, "round": number}
-        return from_dict(Sample, data | answer, where=name)
 
     def _weigh(self, opened: dict[str, SubjectProcess]) -> None:
         """Measure the energy of every subject, one after the other, where there is a meter."""
@@ -232,6 +226,7 @@ class CaseRun:
 
     def _fail(self, subject: Subject, error: EdgeVaeError) -> None:
         """Note why a subject is not measured any further; raise where it was asked for by name."""
+        self._gone.add(subject.name)
         if subject.name in self._shared.selection.named:
             raise error
         status: Status = "missing" if isinstance(error, UnavailableError) else "failed"

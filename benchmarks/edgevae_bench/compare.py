@@ -1,20 +1,24 @@
 """Two results, before and after: which rows are faster or slower by more than the noise of the two runs.
 
-ratio      median after / median before; above 1 is slower
-interval   of the ratio: whole blocks of neighbouring rounds are drawn anew, with replacement, in both runs, and the
-medians taken again. Samples of a round and rounds near each other are alike (clock rate, neighbours), so drawing single
-samples would promise more than the runs can hold.
+start      one process of a subject. How fast a process is depends on where its memory came to lie, by some percent, and
+stays so until it ends: samples of one start are alike, however many there are, and only starts can be counted.
+ratio      after / before, the median over all pairs of a start after and one before; above 1 is slower
+interval   of the ratio, by the ranks of those pairs (Mann and Whitney; Hodges and Lehmann 1963), exact for few starts.
+Whatever moves from start to start is in it (memory, clock rate, neighbours), and a start that was disturbed counts
+as one that is slow, however slow it was.
 verdict    different where the interval lies wholly beyond `FLOOR` on one side of 1. Its confidence is shared out over
-all rows (Bonferroni), so that of many equal rows none is called different by chance. Of n rounds before and m after,
-all of one may lie above all of the other by chance, 2 times in (n + m over n): rows whose rounds are so few that this
-is more than their share of the doubt are not called different, however far apart they are.
+all rows (Bonferroni), so that of many equal rows none is called different by chance. Of n starts before and m after,
+all of one may lie above all of the other by chance, 2 times in (n + m over n): rows whose starts are so few that this
+is more than their share of the doubt have no interval and are not called different, however far apart they are.
 control    PyTorch and peers, which a change of ours cannot have made slower; of one of these all other subjects. Where
 they moved too, a row must differ from them as well: a machine that is slower today is no regression.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -23,20 +27,18 @@ import numpy as np
 
 from edgevae.errors import IncompatibleError
 from edgevae_bench.result import Result
-from edgevae_bench.samples import RowKey, Sample, by_round
+from edgevae_bench.samples import RowKey, Sample, by_start
 
 CONFIDENCE = 0.95
 """That no row of a comparison is called different by chance."""
 
-FLOOR = 0.02
-"""Runs of the same program an hour apart differ by this much for reasons that neither run can see."""
+FLOOR = 0.01
+"""What runs of the same program differ by for reasons that neither run can see: it is not worth a word."""
 
-DRAWS = 4000
-"""How often blocks are drawn."""
+Verdict: TypeAlias = Literal["faster", "slower", "same", "moved with the others", "too few starts"]
 
-Verdict: TypeAlias = Literal["faster", "slower", "same", "moved with the others", "too few rounds"]
-
-Rounds: TypeAlias = Mapping[int, Sequence[float]]
+Starts: TypeAlias = Mapping[int, Sequence[float]]
+"""Milliseconds of all samples of each start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +48,14 @@ class Change:
     key: RowKey
     """Subject, case, boundary, arrays, operation."""
     before_ms: float
-    """Median."""
+    """Median over its starts of their medians."""
     after_ms: float
-    """Median."""
+    """The same."""
     ratio: float
-    """After / before."""
-    low_ratio: float
-    """Lower end of its interval."""
-    high_ratio: float
+    """After / before: the median over all pairs of starts."""
+    low_ratio: float | None
+    """Lower end of its interval; None where the starts are too few for one."""
+    high_ratio: float | None
     """Upper end."""
     control_ratio: float | None
     """Geometric mean of the controls' ratios for the same work; None without controls."""
@@ -83,7 +85,7 @@ def compare(
     Raises:
         IncompatibleError: they have no row in common.
     """
-    old, new = by_round(before[1]), by_round(after[1])
+    old, new = by_start(before[1]), by_start(after[1])
     keys = [key for key in old if key in new]
     if not keys:
         raise IncompatibleError(
@@ -92,9 +94,8 @@ def compare(
     controls = {row.subject.name for row in before[0].subjects if row.subject.kind != "runtime"}
     tail = (1 - CONFIDENCE) / len(keys) / 2
     seen = {key: _interval(old[key], new[key], tail) for key in keys}
-    few = {key for key in keys if _by_chance(len(old[key]), len(new[key])) > 2 * tail}
     return Comparison(
-        changes=tuple(_change(key, seen, controls, key in few) for key in keys),
+        changes=tuple(_change(key, seen, controls) for key in keys),
         only_before=tuple(map(name, (key for key in old if key not in new))),
         only_after=tuple(map(name, (key for key in new if key not in old))),
         differences=differences(before[0], after[0]),
@@ -105,25 +106,17 @@ def compare(
 class _Interval:
     before_ms: float
     after_ms: float
-    low: float
-    high: float
-
-    @property
-    def ratio(self) -> float:
-        return self.after_ms / self.before_ms
+    ratio: float
+    low: float | None
+    high: float | None
 
     def is_beyond(self, middle: float) -> bool:
-        return self.low > middle * (1 + FLOOR) or self.high < middle / (1 + FLOOR)
+        """Return whether it lies wholly beyond the floor around a ratio; without ends its middle alone is asked."""
+        low, high = (self.ratio if end is None else end for end in (self.low, self.high))
+        return low > middle * (1 + FLOOR) or high < middle / (1 + FLOOR)
 
 
-def _by_chance(before: int, after: int) -> float:
-    """Return how likely it is that all rounds of one of two equal runs are above all of the other."""
-    return 2 / math.comb(before + after, before)
-
-
-def _change(
-    key: RowKey, seen: Mapping[RowKey, _Interval], controls: set[str], is_short: bool
-) -> Change:
+def _change(key: RowKey, seen: Mapping[RowKey, _Interval], controls: set[str]) -> Change:
     mine = seen[key]
     others = [
         np.log(one.ratio)
@@ -138,8 +131,8 @@ def _change(
         verdict = "slower" if mine.ratio > 1 else "faster"
         if control is not None and not mine.is_beyond(control):
             verdict = "moved with the others"
-        elif is_short:
-            verdict = "too few rounds"
+        elif mine.low is None:
+            verdict = "too few starts"
     return Change(
         key=key,
         before_ms=mine.before_ms,
@@ -152,27 +145,38 @@ def _change(
     )
 
 
-def _interval(before: Rounds, after: Rounds, tail: float) -> _Interval:
-    """Return the medians and the interval of their ratio, `tail` beyond each end."""
-    drawn = [_drawn_medians(rounds, seed) for seed, rounds in enumerate((before, after))]
-    low, high = np.quantile(drawn[1] / drawn[0], (tail, 1 - tail))
-    medians = [
-        float(np.median(np.concatenate(list(rounds.values())))) for rounds in (before, after)
-    ]
-    return _Interval(medians[0], medians[1], float(low), float(high))
+def _interval(before: Starts, after: Starts, tail: float) -> _Interval:
+    """Return the ratio with its interval, `tail` beyond each end; without one where the starts are too few."""
+    old, new = (
+        np.array([statistics.median(times) for times in side.values()]) for side in (before, after)
+    )
+    ratios = np.sort(np.divide.outer(new, old).ravel())
+    beyond = _ranks_beyond(len(old), len(new), tail)
+    ends = (ratios[beyond - 1], ratios[-beyond]) if beyond else (None, None)
+    return _Interval(
+        before_ms=float(np.median(old)),
+        after_ms=float(np.median(new)),
+        ratio=float(np.median(ratios)),
+        low=None if ends[0] is None else float(ends[0]),
+        high=None if ends[1] is None else float(ends[1]),
+    )
 
 
-def _drawn_medians(rounds: Rounds, seed: int) -> np.ndarray:
-    """Return `DRAWS` medians of as many rounds as there are, drawn in blocks of neighbours (in a circle)."""
-    table = np.stack([np.asarray(times) for _, times in sorted(rounds.items())])
-    count = len(table)
-    length = max(1, round(count ** (1 / 3)))
-    random = np.random.default_rng(seed)
-    starts = random.integers(0, count, (DRAWS, -(-count // length)))
-    picks = (starts[:, :, None] + np.arange(length)) % count
-    taken = table[picks.reshape(DRAWS, -1)[:, :count]]
-    medians: np.ndarray = np.median(taken.reshape(DRAWS, -1), axis=1)
-    return medians
+def _ranks_beyond(before: int, after: int, tail: float) -> int:
+    """Return the rank, from each end, of the pair whose ratio ends the interval; 0 where there is none.
+
+    Of all orders in which the starts of equal runs can come, each as likely as another, so many have u pairs in the
+    wrong order as the coefficient of x^u of the Gaussian binomial tells.
+    """
+    pairs = before * after
+    orders = [1] + [0] * pairs
+    for i in range(1, before + 1):
+        for u in range(pairs, after + i - 1, -1):
+            orders[u] -= orders[u - after - i]
+        for u in range(i, pairs + 1):
+            orders[u] += orders[u - i]
+    doubt = tail * math.comb(before + after, before)
+    return sum(total <= doubt for total in itertools.accumulate(orders))
 
 
 def differences(before: Result, after: Result) -> tuple[str, ...]:

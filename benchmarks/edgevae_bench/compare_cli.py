@@ -27,8 +27,8 @@ def command(before: Path, after: Path, fail_if_slower: bool, as_json: bool) -> N
     """Say which figures of AFTER differ from BEFORE's by more than the noise of the two runs.
 
     Each is what `edgevae benchmark -o` wrote, with its .samples.jsonl beside it. A row is called different where the
-    interval of its ratio, from blocks of rounds drawn anew, lies wholly beyond 2 %; PyTorch and peers are the control:
-    where they moved alike, the machine did.
+    interval of its ratio, from the spread of the starts of its process, lies wholly beyond 1 %; PyTorch and peers are
+    the control: where they moved alike, the machine did.
     """
     from edgevae.errors import GateError
     from edgevae.strict import to_dict
@@ -71,7 +71,7 @@ def _lines(found: Comparison) -> list[str]:
             f"{c.before_ms:.4g}",
             f"{c.after_ms:.4g}",
             f"{100 * (c.ratio - 1):+.1f} %",
-            f"{100 * (c.low_ratio - 1):+.1f} .. {100 * (c.high_ratio - 1):+.1f} %",
+            _interval(c.low_ratio, c.high_ratio),
             "-" if c.control_ratio is None else f"{100 * (c.control_ratio - 1):+.1f} %",
             c.verdict,
         )
@@ -81,9 +81,17 @@ def _lines(found: Comparison) -> list[str]:
     lines += [f"only before: {text}" for text in found.only_before]
     lines += [f"only after: {text}" for text in found.only_after]
     changed = sum(c.verdict in ("faster", "slower") for c in found.changes)
-    short = sum(c.verdict == "too few rounds" for c in found.changes)
+    short = sum(c.verdict == "too few starts" for c in found.changes)
     last = f"{changed} of {len(body)} rows differ"
     last += (
-        f", {short} may and have too few rounds to say; measure with more --rounds" if short else ""
+        f", {short} may and have too few starts to say; measure both with --starts 8 or more"
+        if short
+        else ""
     )
     return [*lines, *columns(header, body, left=3), last]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "-"
+    return f"{100 * (low - 1):+.1f} .. {100 * (high - 1):+.1f} %"

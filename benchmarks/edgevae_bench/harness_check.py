@@ -182,10 +182,12 @@ def checks(plan: Plan, *, times: int, size_px: tuple[int, int]) -> Iterator[Chec
     "--model", default="edgevae-video-xs", show_default=True, help="Bundle or shipped name."
 )
 @click.option("--times", default=20, show_default=True, help="Pairs of equal runs.")
-@click.option("--rounds", default=20, show_default=True, help="Of every run.")
+@click.option(
+    "--starts", default=16, show_default=True, help="Of every subject in every run; rounds, too."
+)
 @click.option("--threads", default=1, show_default=True, help="CPU threads.")
-def main(model: str, times: int, rounds: int, threads: int) -> None:
-    """Check the benchmark itself on this machine, which should have nothing else to do; some minutes."""
+def main(model: str, times: int, starts: int, threads: int) -> None:
+    """Check the benchmark itself on this machine, which should have nothing else to do; a quarter of an hour."""
     plan = Plan(
         bundle=locate(model),
         checkpoint=locate(model, part="checkpoint"),
@@ -195,7 +197,10 @@ def main(model: str, times: int, rounds: int, threads: int) -> None:
         backends=("onnxruntime", "pytorch_eager"),
         boundaries=("call",),
         max_frames=32,
-        rounds=rounds,
+        rounds=starts,
+        starts=starts,
+        max_chunks=4,
+        max_warm_up_turns=4,
     )
     done = []
     for check in checks(plan, times=times, size_px=SIZE_PX):

@@ -73,6 +73,13 @@ class Ledger:
             (s.round for s in self.samples if (s.subject, s.case) == (name, str(case))), default=-1
         )
 
+    def starts(self, key: Key) -> int:
+        """Return how many processes of a subject have taken turns."""
+        name, case = key
+        return 1 + max(
+            (s.start for s in self.samples if (s.subject, s.case) == (name, str(case))), default=-1
+        )
+
     def save(self, *, is_complete: bool = False) -> Result:
         """Write the document, where it has a place, and return the result."""
         result = self.result(is_complete=is_complete)

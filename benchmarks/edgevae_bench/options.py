@@ -70,6 +70,11 @@ SWEEP = (
         help="Turns of each subject; by default as many as the percentile needs.",
     ),
     click.option(
+        "--starts",
+        type=click.IntRange(min=1),
+        help="Processes of each subject, which share its rounds; by default 3; for `compare` 8 or more.",
+    ),
+    click.option(
         "--chunks",
         "max_chunks",
         type=click.IntRange(min=2),

@@ -20,6 +20,9 @@ Progress: TypeAlias = Callable[[str, int, int], object]
 FEWEST_ROUNDS, FILE_ROUNDS = 10, 5
 """Of every subject, where the user names no number; turns at the boundary file at most."""
 
+STARTS = 3
+"""Processes of every subject, where the user names no number; `compare` wants more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -49,6 +52,8 @@ class Plan:
     """Frames to reconstruct and compare; None for all of the clip."""
     rounds: int | None = None
     """Turns of each subject at each boundary; None for as many as the percentile needs."""
+    starts: int | None = None
+    """Processes of each subject, one after the other; None for `STARTS`, or as many as there are rounds."""
     percentile: int = 90
     """The highest percentile that is to be more than the maximum."""
     max_chunks: int = 8
@@ -76,6 +81,8 @@ class Plan:
             raise InputError(f"chunks: got {self.max_chunks}, expected an even number")
         if self.rounds is not None and self.rounds < 1:
             raise InputError(f"rounds: got {self.rounds}, expected at least 1")
+        if self.starts is not None and self.starts < 1:
+            raise InputError(f"starts: got {self.starts}, expected at least 1")
         if not self.boundaries:
             raise InputError(f"boundary: got none, expected some of {', '.join(BOUNDARIES)}")
         if self.gates.max_p99_ms is not None and "call" not in self.boundaries:
@@ -90,7 +97,19 @@ class Plan:
         """Return how many rounds are measured, with turns of so many chunks."""
         if self.rounds is not None:
             return self.rounds
-        return max(FEWEST_ROUNDS, -(-samples_for(self.percentile) // chunks))
+        return max(FEWEST_ROUNDS, -(-samples_for(self.percentile) // chunks), self.starts or 0)
+
+    def starts_of(self, rounds: int) -> int:
+        """Return how many processes of each subject share that many rounds.
+
+        Raises:
+            InputError: the user wants more of them than rounds.
+        """
+        if self.starts is not None and self.starts > rounds:
+            raise InputError(
+                f"starts: got {self.starts} for {rounds} rounds, expected at most one for each; give more --rounds"
+            )
+        return min(STARTS, rounds) if self.starts is None else self.starts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,7 @@ def _head(result: Result) -> Iterator[str]:
     turns = "in turns" if settings.is_interleaved else "one after the other"
     yield (
         f"method   {settings.device}, {settings.threads} threads, {settings.rounds} rounds of "
-        f"{settings.chunks} chunks, {turns}, nothing trimmed"
+        f"{settings.chunks} chunks in {settings.starts} starts, {turns}, nothing trimmed"
         + ("" if result.is_complete else "; BROKEN OFF: go on with --resume")
     )
 

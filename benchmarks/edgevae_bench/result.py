@@ -189,6 +189,17 @@ class Settings:
     """Frames to compare; None for all of the clip."""
     gates: Gates
     """Limits that the user set."""
+    starts: int = 1
+    """Processes of every subject, one after the other, each of which takes its share of the rounds."""
+
+    def rounds_of(self, start: int) -> range:
+        """Return the rounds that are the share of a start."""
+        return range(self.rounds * start // self.starts, self.rounds * (start + 1) // self.starts)
+
+    def has_file_turn(self, number: int) -> bool:
+        """Return whether a round has a turn at the boundary file: they are spread evenly over the run."""
+        count = self.file_rounds
+        return bool(count) and (number * count) % self.rounds < count
 
 
 @dataclass(frozen=True, kw_only=True)

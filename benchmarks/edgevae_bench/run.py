@@ -140,6 +140,7 @@ def _settings(plan: Plan, selection: Selection, gpu: Gpu | None, clip: ClipFacts
         threads=plan.threads,
         chunks=chunks,
         rounds=rounds,
+        starts=plan.starts_of(rounds),
         file_rounds=min(FILE_ROUNDS, rounds) if file else 0,
         percentile=plan.percentile,
         seed=plan.seed,

@@ -1,7 +1,7 @@
 """Every sample of a run, in a JSONL file beside its document: one line per subject, boundary, operation and round.
 
     {"case": "640x360x1", "subject": "onnxruntime_fp32", "boundary": "call", "arrays": "host", "operation": "encode",
-     "round": 3, "ms": [21.4, 21.3, ...]}
+     "start": 1, "round": 3, "ms": [21.4, 21.3, ...]}
 
 Lines are appended as they are measured, so that a run that is broken off has lost nothing; a line that was cut off is
 dropped when the file is read. The round trip of a chunk is the sum of its encode and decode and so has no lines of its
@@ -43,6 +43,8 @@ class Sample:
     """Number of the turn."""
     ms: tuple[float, ...]
     """One per chunk, in order."""
+    start: int = 0
+    """Number of the subject's process that took it: how fast a process is depends on where its memory came to lie."""
 
 
 @dataclass(frozen=True)
@@ -109,23 +111,35 @@ def _turn(sample: Sample) -> tuple[str, str, int]:
 def by_row(samples: Iterable[Sample]) -> dict[RowKey, list[float]]:
     """Return the times of every latency row, those of the round trips added, in the order of the samples."""
     found: dict[RowKey, list[float]] = {}
-    for key, rounds in by_round(samples).items():
-        found[key] = [ms for _, times in sorted(rounds.items()) for ms in times]
+    for key, turns in _by_turn(samples).items():
+        found[key] = [ms for _, times in sorted(turns.items()) for ms in times]
     return found
 
 
-def by_round(samples: Iterable[Sample]) -> dict[RowKey, dict[int, Sequence[float]]]:
-    """Return the times of every latency row and round, those of the round trips added."""
-    found: dict[RowKey, dict[int, Sequence[float]]] = {}
+def by_start(samples: Iterable[Sample]) -> dict[RowKey, dict[int, list[float]]]:
+    """Return the times of every latency row by the process that took them, those of the round trips added."""
+    found: dict[RowKey, dict[int, list[float]]] = {}
+    for key, turns in _by_turn(samples).items():
+        starts = found.setdefault(key, {})
+        for (start, _), times in sorted(turns.items()):
+            starts.setdefault(start, []).extend(times)
+    return found
+
+
+def _by_turn(
+    samples: Iterable[Sample],
+) -> dict[RowKey, dict[tuple[int, int], Sequence[float]]]:
+    """Return the times of every latency row, start and round, those of the round trips added."""
+    found: dict[RowKey, dict[tuple[int, int], Sequence[float]]] = {}
     for s in samples:
         key = RowKey(s.case, s.subject, s.boundary, s.arrays, s.operation)
-        found.setdefault(key, {})[s.round] = s.ms
+        found.setdefault(key, {})[s.start, s.round] = s.ms
     for key in [key for key in found if key.operation == "decode" and key.boundary != "file"]:
         encode = found.get(replace(key, operation="encode"), {})
-        both: dict[int, Sequence[float]] = {
-            number: [e + d for e, d in zip(encode[number], times, strict=True)]
-            for number, times in found[key].items()
-            if number in encode
+        both: dict[tuple[int, int], Sequence[float]] = {
+            turn: [e + d for e, d in zip(encode[turn], times, strict=True)]
+            for turn, times in found[key].items()
+            if turn in encode
         }
         if both:
             found[replace(key, operation="round_trip")] = both

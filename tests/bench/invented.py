@@ -35,7 +35,7 @@ CASES = (
 )
 SPEED = {REFERENCE: 1.0, "pytorch_channels_last_fp32": 0.7, "onnxruntime_fp32": 0.5}
 """Time relative to the reference's."""
-ROUNDS, CHUNKS, FILE_ROUNDS = 12, 8, 3
+ROUNDS, CHUNKS, FILE_ROUNDS, STARTS = 12, 8, 3, 12
 
 ENVIRONMENT = Environment(
     cpu_name="Invented CPU <& co> 3.0 GHz",
@@ -130,6 +130,7 @@ def samples(seed: int = 7, *, slower: dict[str, float] | None = None) -> list[Sa
                                 arrays=w.arrays,
                                 operation=operation,
                                 round=number,
+                                start=number * STARTS // rounds,
                                 ms=tuple(times),
                             )
                         )
@@ -322,6 +323,7 @@ def result(seed: int = 7, *, slower: dict[str, float] | None = None) -> Result:
             threads=2,
             chunks=CHUNKS,
             rounds=ROUNDS,
+            starts=STARTS,
             file_rounds=FILE_ROUNDS,
             percentile=90,
             seed=0,

@@ -13,7 +13,7 @@ import pytest
 import edgevae.cli
 from edgevae.errors import IncompatibleError
 from edgevae_bench import document, samples
-from edgevae_bench.compare import compare
+from edgevae_bench.compare import CONFIDENCE, compare
 from edgevae_bench.samples import Sample
 from edgevae_bench.subjects import REFERENCE
 
@@ -25,31 +25,48 @@ OURS = "onnxruntime_fp32"
 
 
 def drifting(
-    seed: int, *, factor: float = 1.0, drift: float = 0.03, rounds: int = 30
+    seed: int,
+    *,
+    factor: float = 1.0,
+    drift: float = 0.01,
+    spread: float = 0.015,
+    rounds: int = 30,
+    starts: int = 10,
 ) -> list[Sample]:
-    """Return samples of four subjects on a machine whose speed wanders: each round is near the one before."""
+    """Return samples of four subjects on a machine whose speed wanders, and whose every process has a speed of its own.
+
+    Args:
+        seed: Of all chance.
+        factor: On the times of our backend.
+        drift: Deviation of the machine's speed, each round near the one before.
+        spread: Deviation of the speed of a process from that of another of the same subject.
+        rounds: Of every subject.
+        starts: Processes of every subject.
+    """
     random = np.random.default_rng(seed)
     wander = np.zeros(rounds)
     for number in range(1, rounds):
         wander[number] = 0.7 * wander[number - 1] + random.normal(0, drift * 0.7)
     found = []
     for index, name in enumerate((*invented.SPEED, "tensorrt_fp16")):
-        for operation in ("encode",):
-            for number in range(rounds):
-                noise = 1 + np.abs(random.normal(0, 0.03, 8))
-                ms = 10.0 * (index + 1) * (1 + wander[number]) * noise
-                ms *= factor if name == OURS else 1.0
-                found.append(
-                    Sample(
-                        case="640x360x1",
-                        subject=name,
-                        boundary="call",
-                        arrays="host",
-                        operation=operation,
-                        round=number,
-                        ms=tuple(map(float, ms)),
-                    )
+        place = 1 + random.normal(0, spread, starts)
+        for number in range(rounds):
+            start = number * starts // rounds
+            noise = 1 + np.abs(random.normal(0, 0.03, 8))
+            ms = 10.0 * (index + 1) * (1 + wander[number]) * place[start] * noise
+            ms *= factor if name == OURS else 1.0
+            found.append(
+                Sample(
+                    case="640x360x1",
+                    subject=name,
+                    boundary="call",
+                    arrays="host",
+                    operation="encode",
+                    start=start,
+                    round=number,
+                    ms=tuple(map(float, ms)),
                 )
+            )
     return found
 
 
@@ -68,41 +85,88 @@ def test_two_equal_runs_are_not_called_different_20_times_of_20():
         assert set.union(*verdicts.values()) == {"same"}, seed
 
 
+def test_it_is_the_starts_that_are_counted_and_not_the_samples_of_one():
+    """Processes 5 % apart, each steady to 0.1 %: a thousand samples of five of them are five figures."""
+    different = 0
+    for seed in range(20):
+        before, after = (
+            drifting(2 * seed + i, drift=0.001, spread=0.05, rounds=60, starts=5) for i in (0, 1)
+        )
+        different += set.union(*changes(before, after).values()) != {"same"}
+    assert different <= 3  # 1 is what 95 % promise; of samples it would be all
+
+
 def test_a_planted_slowdown_of_5_percent_is_found_and_nothing_else():
     for seed in range(5):
         verdicts = changes(
-            drifting(100 + seed, drift=0.005), drifting(200 + seed, factor=1.05, drift=0.005)
+            drifting(100 + seed, drift=0.005, spread=0.005),
+            drifting(200 + seed, factor=1.05, drift=0.005, spread=0.005),
         )
         assert verdicts.pop(OURS) == {"slower"}
         assert set.union(*verdicts.values()) == {"same"}
 
 
 def test_what_became_faster_is_said_too():
-    verdicts = changes(drifting(1, drift=0.005), drifting(2, factor=0.9, drift=0.005))
+    verdicts = changes(
+        drifting(1, drift=0.005, spread=0.005), drifting(2, factor=0.9, drift=0.005, spread=0.005)
+    )
     assert verdicts[OURS] == {"faster"}
 
 
 def test_a_machine_that_is_slower_today_is_no_regression():
-    slow = [replace(s, ms=tuple(1.2 * ms for ms in s.ms)) for s in drifting(2, drift=0.005)]
-    verdicts = changes(drifting(1, drift=0.005), slow)
+    slow = [
+        replace(s, ms=tuple(1.2 * ms for ms in s.ms))
+        for s in drifting(2, drift=0.005, spread=0.005)
+    ]
+    verdicts = changes(drifting(1, drift=0.005, spread=0.005), slow)
     assert set.union(*verdicts.values()) == {"moved with the others"}
 
 
 def test_a_control_that_moves_alone_is_called_different():
     eager = [
         replace(s, ms=tuple(1.2 * ms for ms in s.ms)) if s.subject == REFERENCE else s
-        for s in drifting(2, drift=0.005)
+        for s in drifting(2, drift=0.005, spread=0.005)
     ]
-    verdicts = changes(drifting(1, drift=0.005), eager)
+    verdicts = changes(drifting(1, drift=0.005, spread=0.005), eager)
     assert verdicts.pop(REFERENCE) == {"slower"}
     assert set.union(*verdicts.values()) == {"same"}
 
 
-def test_rows_of_few_rounds_are_never_called_different_however_far_apart():
-    few = changes(drifting(1, rounds=3), drifting(2, rounds=3, factor=2.0))
-    assert few[OURS] == {"too few rounds"}
-    assert changes(drifting(1, rounds=8), drifting(2, rounds=8, factor=2.0))[OURS] == {"slower"}
-    assert set.union(*changes(drifting(1, rounds=1), drifting(1, rounds=1)).values()) == {"same"}
+def test_rows_of_few_starts_are_never_called_different_however_far_apart():
+    few = changes(drifting(1, starts=3), drifting(2, starts=3, factor=2.0))
+    assert few[OURS] == {"too few starts"}
+    assert changes(drifting(1, starts=5), drifting(2, starts=5, factor=2.0))[OURS] == {"slower"}
+    assert set.union(*changes(drifting(1, starts=1), drifting(1, starts=1)).values()) == {"same"}
+
+
+def test_a_row_is_different_by_chance_as_often_as_the_test_of_mann_and_whitney_says():
+    """The interval leaves 1 out where scipy's exact test has a p below the row's share of the doubt, and only there."""
+    stats = pytest.importorskip("scipy.stats")
+    outside = 0
+    for seed in range(20):
+        before = drifting(2 * seed, starts=5, drift=0.001)
+        after = drifting(2 * seed + 1, starts=7, factor=1.02, drift=0.001)
+        found = compare((invented.result(), before), (invented.result(), after)).changes
+        for change in found:
+            old, new = (
+                [np.median(ms) for ms in samples.by_start(side)[change.key].values()]
+                for side in (before, after)
+            )
+            p = stats.mannwhitneyu(old, new, method="exact").pvalue
+            is_outside = not change.low_ratio <= 1 <= change.high_ratio
+            assert is_outside == (p <= (1 - CONFIDENCE) / len(found))
+            outside += is_outside
+    assert outside > 2
+
+
+def test_a_disturbed_start_hides_no_slowdown():
+    after = drifting(2, factor=1.05, drift=0.005, spread=0.005)
+    disturbed = [
+        replace(s, ms=tuple(1.5 * ms for ms in s.ms)) if s.start == 3 else s for s in after
+    ]
+    verdicts = changes(drifting(1, drift=0.005, spread=0.005), disturbed)
+    assert verdicts.pop(OURS) == {"slower"}
+    assert set.union(*verdicts.values()) == {"same"}
 
 
 def test_rows_and_machines_that_differ_are_said():

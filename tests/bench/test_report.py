@@ -35,7 +35,7 @@ def test_every_number_has_its_unit_in_its_key():
     unit = re.compile(
         r"_(ms|db|px|bytes|ratio|frames|rounds|cores|levels|clips|percentiles|difference|latents|frame|1min|mhz|w"
         r"|turns|per_s|per_pixel|max)$"
-        r"|^(frames|rounds|threads|seed|mse|ssim|ms_ssim|schema_version|chunks|n|turns|seconds|percentile|gflop)$"
+        r"|^(frames|rounds|starts|threads|seed|mse|ssim|ms_ssim|schema_version|chunks|n|turns|seconds|percentile|gflop)$"
     )
     plain = invented.result()
     # Operators and ratios are named by what they count; a verdict's limit has the unit of its gate.

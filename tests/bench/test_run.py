@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from edgevae_bench.run import run
 from edgevae_bench.selection import BACKENDS, select
 from edgevae_bench.subjects import REFERENCE
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import invented  # found by the line above
+
 ROOT = Path(__file__).parents[2]
 OURS = "onnxruntime_fp32"
 MIB = 1 << 20
@@ -24,7 +29,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def plan(tiny_bundle, video):
-    """The runtime alone, two rounds of two chunks, without ceilings."""
+    """The runtime alone, two rounds of two chunks by one process, without ceilings."""
     return Plan(
         bundle=tiny_bundle,
         checkpoint=None,
@@ -33,6 +38,7 @@ def plan(tiny_bundle, video):
         sizes_px=((40, 56),),
         max_frames=8,
         rounds=2,
+        starts=1,
         max_warm_up_turns=1,
         boundaries=("call", "stream"),
     )
@@ -170,6 +176,51 @@ def test_a_run_that_is_broken_off_goes_on_where_it_was(plan, tmp_path):
     assert found.subjects[0].turns == 2
 
 
+def test_every_start_is_a_new_process_that_takes_its_share_of_the_rounds(plan, tmp_path):
+    output = tmp_path / "result.json"
+    found = run(replace(plan, rounds=5, starts=2, output=output, boundaries=("call", "file")))
+    taken = samples.read(document.samples_path(output))
+    assert {s.start: {r.round for r in taken if r.start == s.start} for s in taken} == {
+        0: {0, 1},
+        1: {2, 3, 4},
+    }
+    row = found.result.subjects[0]
+    assert (row.turns, row.warm_up_turns) == (5, 2)
+    assert len(found.result.quality) == 1  # of the first process alone
+
+
+def test_the_rest_of_a_start_that_was_broken_off_is_a_start_of_its_own(plan, tmp_path):
+    asked = replace(plan, rounds=4, starts=2, output=tmp_path / "result.json")
+
+    def stop(what, done, of):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(asked, progress=stop)
+    run(replace(asked, is_resumed=True))
+    taken = samples.read(document.samples_path(asked.output))
+    assert [(s.start, s.round) for s in taken if s.boundary == "call"][::2] == [
+        (0, 0),
+        (0, 1),
+        (1, 2),
+        (2, 3),
+    ]
+
+
+def test_turns_from_file_to_file_are_spread_over_the_run():
+    settings = replace(invented.result().settings, rounds=10, file_rounds=5)
+    assert [n for n in range(10) if settings.has_file_turn(n)] == [0, 2, 4, 6, 8]
+    few = replace(settings, rounds=7, file_rounds=5)
+    assert sum(map(few.has_file_turn, range(7))) == 5
+    assert not any(map(replace(settings, file_rounds=0).has_file_turn, range(10)))
+
+
+def test_more_starts_than_rounds_are_refused(plan):
+    with pytest.raises(InputError, match=r"starts: got 3 for 2 rounds, expected at most one for"):
+        run(replace(plan, starts=3))
+
+
 def test_planted_slowness_is_in_the_samples(plan):
     found = run(replace(plan, rounds=1, pauses=((OURS, 20.0),))).result
     plain = run(replace(plan, rounds=1)).result
@@ -215,6 +266,7 @@ def test_plans_that_cannot_be_are_refused(plan, changes, message):
     [
         ({"max_chunks": 3}, r"chunks: got 3, expected an even number"),
         ({"rounds": 0}, r"rounds: got 0"),
+        ({"starts": 0}, r"starts: got 0"),
         ({"percentile": 98}, r"percentile: got 98"),
         ({"is_resumed": True}, r"--resume: there is nothing"),
         (
