@@ -38,6 +38,12 @@ def tiny_predictor_bundle() -> Path:
 
 
 @pytest.fixture
+def tiny_prior_bundle() -> Path:
+    """The bundle of a tiny image model with a prior; not to be written to."""
+    return ASSETS / "tiny-prior.bundle"
+
+
+@pytest.fixture
 def tiny_senses_bundle() -> Path:
     """The bundle of a tiny VAE of video, sound and tracks; not to be written to."""
     return ASSETS / "tiny-senses.bundle"

@@ -50,6 +50,9 @@ def _bundle(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
         *_spec_lines(manifest.spec),
         *_sense_lines(manifest.senses),
     ]
+    if manifest.picture_px is not None:
+        height, width = manifest.picture_px
+        lines.append(f"generates  pictures of {width} x {height} pixels")
     for graph in manifest.graphs:
         entry = manifest.files[graph.file]
         lines.append(
@@ -77,6 +80,7 @@ def _checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
     try:
         from edgevae.nn import load_checkpoint
         from edgevae.nn.predictor_checkpoint import has_predictor, load_predictor
+        from edgevae.nn.prior_checkpoint import has_prior, load_prior
         from edgevae.nn.senses_checkpoint import is_senses_checkpoint
     except ImportError as error:
         raise UnavailableError(
@@ -96,13 +100,17 @@ def _checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
         "config": to_dict(vae.config),
         "spec": to_dict(vae.spec),
     }
-    if has_predictor(path):
-        predictor = load_predictor(path)
-        own = sum(p.numel() for p in predictor.parameters())
-        lines.append(
-            f"predictor  {predictor.config.chunk_steps} latent steps a call, {own} parameters"
-        )
-        result |= {"predictor": to_dict(predictor.config), "predictor_parameters": own}
+    beside = {
+        "predictor": load_predictor(path) if has_predictor(path) else None,
+        "prior": load_prior(path) if has_prior(path) else None,
+    }
+    for role, network in beside.items():
+        if network is not None:
+            own = sum(p.numel() for p in network.parameters())
+            lines.append(
+                f"{role:<10} {network.config.chunk_steps} latent steps a call, {own} parameters"
+            )
+            result |= {role: to_dict(network.config), f"{role}_parameters": own}
     return result, "\n".join(lines)
 
 

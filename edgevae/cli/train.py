@@ -32,23 +32,24 @@ _FOLDER = click.Path(path_type=Path)
     "--from",
     "weights",
     metavar="MODEL",
-    help="Begin with the network of this checkpoint, a folder or a shipped name: fine-tuning.",
+    help="Begin with the network of this checkpoint, a folder or a shipped name: fine-tuning; for a prior its VAE.",
 )
 @click.option(
     "--val", metavar="FOLDER", help="Validation data; without it a tenth of the files is held out."
 )
 @click.option(
     "--model",
-    type=click.Choice(["vae", "predictor", "gan", "multimodal"]),
+    type=click.Choice(["vae", "predictor", "prior", "gan", "multimodal"]),
     default="vae",
     show_default=True,
-    help="What is trained; a predictor continues clips, a gan makes them: both take DATA moving-digits. A multimodal "
-    "one has several senses: DATA is made-world, a folder of clips with sound, or one of scenes with a file a camera.",
+    help="What is trained; a predictor continues clips, a prior makes them in the latents of a VAE, a gan by itself; "
+    "all three take DATA moving-digits. A multimodal one has several senses: DATA is made-world, a folder of clips "
+    "with sound, or one of scenes with a file a camera.",
 )
 @click.option(
     "--digits",
     metavar="FOLDER",
-    help="For a predictor or gan: the files of MNIST; without it scikit-learn's small digits.",
+    help="For moving-digits: the files of MNIST; without it scikit-learn's small digits.",
 )
 @click.option("--preset", metavar="SIZE", help="Size of the network: xs, s or m.")
 @click.option("--kind", type=click.Choice(["video", "image"]), help="What the network is for.")
@@ -94,11 +95,14 @@ def command(
       edgevae train --resume runs/first
       edgevae train moving-digits --model predictor --digits mnist/ -o runs/next
       edgevae train moving-digits --model gan --digits mnist/ -o runs/made
+      edgevae train moving-digits --model prior --from runs/digits/checkpoint --digits mnist/ -o runs/prior
       edgevae train made-world --model multimodal -o runs/senses
       edgevae train clips/ -o runs/tuned --from edgevae-video-s --learning-rate 2e-4
       torchrun --nproc-per-node 4 -m edgevae train clips/ -o runs/first
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    if digits is not None and model not in DIGIT_MODELS:
+        given["digits"] = digits
     if resume is not None:
         beside = {"data": data, "output": output, "config": config, "from": weights, "val": val}
         _refuse_beside_resume(beside | given)
@@ -107,9 +111,9 @@ def command(
         given |= {name: value for name, value in others.items() if value}
         _show(train_senses(data, output, config, max_minutes, given))
         return
-    elif model in DIGIT_MODELS or digits is not None:
-        given |= {"config": config, "from": weights, "val": val, "tensorboard": tensorboard or None}
-        _train_on_digits(data, output, model, digits, max_minutes, given)
+    elif model in DIGIT_MODELS:
+        given |= {"config": config, "val": val, "tensorboard": tensorboard or None}
+        _train_on_digits(data, output, model, digits, weights, max_minutes, given)
         return
     elif data is None or output is None:
         raise InputError(
@@ -154,6 +158,7 @@ def command(
 
 DIGIT_MODELS = {
     "predictor": ("edgevae.training.prediction", "PredictionConfig"),
+    "prior": ("edgevae.training.flow", "FlowConfig"),
     "gan": ("edgevae.training.generation", "GanConfig"),
 }
 """What is trained on moving digits alone: by --model its package and its configuration."""
@@ -173,14 +178,18 @@ def _train_on_digits(
     output: Path | None,
     model: str,
     digits: str | None,
+    weights: str | None,
     max_minutes: float | None,
     given: dict[str, Any],  # Any: the values of a run, which the configuration checks
 ) -> None:
     """Start a run of one of `DIGIT_MODELS`."""
-    if model not in DIGIT_MODELS:
-        raise InputError(
-            f"train: --digits goes with --model {' or '.join(DIGIT_MODELS)}; add it, or leave it out"
+    if (weights is None) == (model == "prior"):
+        what = (
+            "needs --from, the checkpoint of its VAE; add it"
+            if weights is None
+            else "has no --from; leave it out"
         )
+        raise InputError(f"train: --model {model} {what}")
     for name, value in given.items():
         if value is not None and name not in DIGIT_OPTIONS:
             raise InputError(
@@ -190,6 +199,7 @@ def _train_on_digits(
         raise InputError(f"train: --model {model}: expected moving-digits as DATA, and -o RUN")
     package, config = DIGIT_MODELS[model]
     try:
+        from edgevae.runtime.shipped import locate
         from edgevae.training.loop import Session
 
         fit, settings = (importlib.import_module(f"{package}.{name}") for name in ("fit", "config"))
@@ -201,7 +211,8 @@ def _train_on_digits(
     own = {name: given[name] for name in DIGIT_OPTIONS if name in given}
     minutes = Session(max_minutes=max_minutes).max_minutes
     chosen = getattr(settings, config)(digits=folder, **own)
-    _show(fit.start(chosen, run=output, max_minutes=minutes))
+    begun = {} if weights is None else {"weights": locate(weights, part="checkpoint")}
+    _show(fit.start(chosen, run=output, max_minutes=minutes, **begun))
 
 
 def _show(checkpoint: Path) -> None:

@@ -6,11 +6,13 @@
 
 It is a flow (rectified flow, Liu et al. 2022, https://arxiv.org/abs/2209.03003): a network says in which direction
 latents lie from a mixture of noise and latents, and a call follows it from noise at time 0 to latents at time 1. All
-its steps are in the one graph.
+its steps are in the one graph. Each asks for the direction twice, with the memory and without, and goes further where
+the memory leads than was learnt, by the guidance (Ho and Salimans 2022, https://arxiv.org/abs/2207.12598).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -66,8 +68,7 @@ class Prior(nn.Module):
         self.blocks = nn.ModuleList(FlowBlock(width, dilation=d) for d in config.dilations)
         self.head = conv(width, self._chunk_channels)
         nn.init.zeros_(self.head.weight)
-        at = torch.arange(config.flow_steps) / config.flow_steps
-        self.register_buffer("waves", _waves(at), persistent=False)
+        self.register_buffer("waves", _waves(torch.tensor(config.times[:-1])), persistent=False)
 
     def forward(self, noise: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Return the latents of a chunk and the next memory.
@@ -77,12 +78,17 @@ class Prior(nn.Module):
             memory: `[B, M, h, w]`; zeros at the start of a clip.
         """
         _, c, h, w = noise.shape
-        steps = self.config.chunk_steps
+        steps, guidance, times = self.config.chunk_steps, self.config.guidance, self.config.times
         mixture = noise.reshape(-1, steps * c, h, w)
-        seen, times = self.seen(memory), F.silu(self.time(self.get_buffer("waves")))
-        for i in range(self.config.flow_steps):
-            step = self._direction(mixture.to(memory.dtype), times[i : i + 1], seen)
-            mixture = mixture + step.to(noise.dtype) / self.config.flow_steps
+        seen, told = self.seen(memory), F.silu(self.time(self.get_buffer("waves")))
+        unseen = self.seen(0.0 * memory) if guidance else seen
+        for i, (start, end) in enumerate(itertools.pairwise(times)):
+            now, time = mixture.to(memory.dtype), told[i : i + 1]
+            step = self._direction(now, time, seen).to(noise.dtype)
+            if guidance:
+                without = self._direction(now, time, unseen).to(noise.dtype)
+                step = step + guidance * (step - without)
+            mixture = mixture + (end - start) * step
         return mixture.reshape(-1, c, h, w), self.remember(memory, mixture.to(memory.dtype))
 
     def direction(self, mixture: Tensor, at: Tensor, memory: Tensor) -> Tensor:

@@ -27,6 +27,10 @@ class PriorConfig:
     """Of the blocks, in order: how many cells apart the taps of a 3x3 convolution are."""
     flow_steps: int = 8
     """Steps from noise to latents in one call; more are slower and closer to the flow that was learnt."""
+    time_shift: float = 0.3
+    """Below 1 the first steps, which decide what will be seen, are smaller than the last; 1 makes all alike."""
+    guidance: float = 0.7
+    """How much more than learnt a chunk follows those before it (Ho and Salimans 2022, eq. 6); 0 is half the work."""
 
     def __post_init__(self) -> None:
         counts = (
@@ -43,7 +47,18 @@ class PriorConfig:
             raise ConfigError(
                 "prior: channels, steps, chunks, pixels and dilations must be at least 1"
             )
+        if not (self.time_shift > 0.0 and self.guidance >= 0.0):
+            raise ConfigError(
+                f"prior: time_shift is {self.time_shift} and guidance {self.guidance}, expected above 0, and 0 or more"
+            )
         if len(self.picture_px) != 2 or any(side % self.cell_px for side in self.picture_px):
             raise ConfigError(
                 f"prior: picture_px is {self.picture_px}, expected height and width in multiples of {self.cell_px}"
             )
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Where the steps of a call begin, and where the last one ends: from 0, noise, to 1, latents."""
+        even = [i / self.flow_steps for i in range(self.flow_steps + 1)]
+        shift = self.time_shift
+        return tuple(shift * u / (shift * u + (1.0 - u)) for u in even)

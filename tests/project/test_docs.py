@@ -27,6 +27,7 @@ PAGES = [
         "make_results.py",
         "make_families.py",
         "make_predict.py",
+        "make_generation.py",
     ],
 )
 def test_the_generated_pages_are_what_the_code_says(script):

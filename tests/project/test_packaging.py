@@ -47,6 +47,7 @@ def test_a_wheel_puts_only_our_three_packages_into_site_packages(wheel):
         "edgevae/models/edgevae-video-xs/bundle/manifest.json",
         "edgevae/models/edgevae-video-xs/checkpoint/model.safetensors",
         "edgevae_export/frames.safetensors",
+        "edgevae_bench/latents/template.html",
         "edgevae_bench/page/template.html",
         "edgevae_bench/page/style.css",
         "edgevae_bench/page/script.js",

@@ -1,6 +1,7 @@
 """`edgevae train` as a user types it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import click
 import pytest
@@ -9,6 +10,8 @@ from click.testing import CliRunner
 from edgevae.cli.train import command
 from edgevae.errors import EdgeVaeError
 from edgevae.training.config import config_json, load_train_config
+
+DIGITS = Path(__file__).parents[2] / "recipes" / "edgevae-generate-digits.json"
 
 
 def run(*arguments):
@@ -98,8 +101,28 @@ def test_help_has_an_example_and_every_option_a_line():
             "--model predictor has no --crop-px; leave it out",
         ),
         (
-            ["moving-digits", "-o", "run", "--digits", "mnist"],
-            "--digits goes with --model predictor",
+            ["moving-digits", "-o", "run", "--digits", "none", "--crop-px", "96"],
+            "crop_px is 96, expected 64 for clips of MNIST's digits",
+        ),
+        (
+            ["clips", "-o", "run", "--digits", "mnist", "--config", DIGITS],
+            "digits: the files of MNIST go with moving-digits as DATA",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--digits", "none", "--config", DIGITS],
+            "none: no train-images-idx3-ubyte.gz in it",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--model", "gan", "--preset", "s"],
+            "--model gan has no --preset; leave it out",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--model", "prior"],
+            "--model prior needs --from, the checkpoint of its VAE; add it",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--model", "predictor", "--from", "edgevae-image-s"],
+            "--model predictor has no --from; leave it out",
         ),
         (
             ["moving-digits", "-o", "run", "--model", "predictor", "--digits", "none"],
@@ -119,10 +142,15 @@ def test_a_wrong_call_is_refused_in_one_line(tmp_path, monkeypatch, arguments, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_predictor_is_trained_stopped_and_continued_by_the_same_command(tmp_path):
-    words = ["moving-digits", "--model", "predictor", "-o", str(tmp_path / "run"), "--steps", "2"]
+@pytest.mark.parametrize(
+    ("model", "weights"), [("predictor", "predictor.safetensors"), ("gan", "model.safetensors")]
+)
+def test_a_model_of_digits_is_trained_stopped_and_continued_by_the_same_command(
+    tmp_path, model, weights
+):
+    words = ["moving-digits", "--model", model, "-o", str(tmp_path / "run"), "--steps", "2"]
     found = run(*words, "--batch-clips", "1", "--precision", "fp32", "--max-minutes", "1e-9")
     assert "--resume" in found.stderr, "stopped before its first step"
     found = run("--resume", str(tmp_path / "run"))
     assert found.stdout.strip() == str(tmp_path / "run" / "checkpoint")
-    assert (tmp_path / "run" / "checkpoint" / "predictor.safetensors").is_file()
+    assert (tmp_path / "run" / "checkpoint" / weights).is_file()

@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from edgevae.cli.options import backend_options, tensorrt_options
-from edgevae.errors import EdgeVaeError, UnavailableError
+from edgevae.errors import UnavailableError
 from edgevae.files import write_atomically
 from edgevae.moving_mnist import MovingMnist, read_digits, read_labels
 from edgevae_bench.generation.clips import (
@@ -24,6 +24,7 @@ from edgevae_bench.generation.models import subjects_of
 from edgevae_bench.generation.picture import write_picture
 from edgevae_bench.generation.result import table, to_json
 from edgevae_bench.generation.run import Evaluation, Reader, evaluate
+from edgevae_bench.module_command import run
 
 CLASSIFIER_SEED = 7
 """Of the classifier's weights and frames."""
@@ -101,14 +102,5 @@ def _reader(digits: Path, kept: Path | None) -> Reader:
     return learnt
 
 
-def main() -> None:
-    """Run the command; an error of ours is one line on stderr and its exit code."""
-    try:
-        command(prog_name="python -m edgevae_bench.generation")
-    except EdgeVaeError as error:
-        click.echo(f"edgevae: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    run(command, name="edgevae_bench.generation")

@@ -1,8 +1,8 @@
 """The clips of a bundle: of its generator, of a plain normal in its latents, and real ones that it reconstructs.
 
 decoder alone              NAME
-encoder + decoder          NAME, plain normal    NAME, reconstructed
-encoder + decoder + prior  NAME    NAME, plain normal    NAME, reconstructed
+encoder + decoder          NAME, plain normal    NAME, normal with covariances    NAME, reconstructed
+encoder + decoder + prior  NAME    the same three
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ import numpy as np
 
 from edgevae.bundle import Bundle
 from edgevae.cli.options import load_model, open_generator, resolve_model
+from edgevae.frames import Frames
+from edgevae_bench.generation import gaussian
 from edgevae_bench.generation.clips import Subject, array_subject, as_grey
 from edgevae_bench.generation.figures import Grey, psnr_dB
 
 _AT_ONCE = 50
 """Clips of one call."""
+_FITTED = 1500
+"""Clips that a normal is fitted to, at least."""
 
 
 def subjects_of(
@@ -70,9 +74,44 @@ def subjects_of(
     if "encoder" in roles:
         found.append(Subject(f"{name}, plain normal", made(plain_normal=True), bundle.digest))
         found.append(
+            Subject(
+                f"{name}, normal with covariances",
+                lambda count, frames: _of_normal(model, real, count, frames, seed, backend),
+                bundle.digest,
+            )
+        )
+        found.append(
             Subject(f"{name}, reconstructed", reconstructed, bundle.digest, psnr_dB=fidelity)
         )
     return tuple(found)
+
+
+def _of_normal(
+    model: str,
+    real: Callable[[int, int], Grey],
+    count: int,
+    frames: int,
+    seed: int,
+    backend: dict[str, Any],  # Any: as above
+) -> Grey:
+    """Return clips of latents drawn from a normal that was fitted to those of as many real clips."""
+    with load_model(model, **backend) as vae:
+        clips = _parts(real(max(count, _FITTED), frames))
+        latents = np.concatenate([vae.encode(_as_rgb(part)) for part in clips])
+        chunk = vae.chunk_frames // vae.spec.temporal_factor
+        normal = gaussian.fit(latents, chunk=chunk)
+        chunks = -(-latents.shape[1] // chunk)
+        drawn = np.stack([normal.sample(chunks, seed=seed, clip=i) for i in range(count)])
+        made = [vae.decode(part) for part in _parts(drawn)]
+    return as_grey(np.concatenate(made)[:, :frames])
+
+
+def _parts(clips: np.ndarray) -> list[np.ndarray]:
+    return np.array_split(clips, -(-len(clips) // _AT_ONCE))
+
+
+def _as_rgb(clips: Grey) -> Frames:
+    return np.repeat(clips[..., None], 3, -1)
 
 
 def _through(model: str, clips: Grey, backend: dict[str, Any]) -> Grey:  # Any: as above
@@ -80,9 +119,7 @@ def _through(model: str, clips: Grey, backend: dict[str, Any]) -> Grey:  # Any: 
     with load_model(model, **backend) as vae:
         return np.concatenate(
             [
-                as_grey(
-                    vae.decode(vae.encode(np.repeat(part[..., None], 3, -1)))[:, : part.shape[1]]
-                )
-                for part in np.array_split(clips, -(-len(clips) // _AT_ONCE))
+                as_grey(vae.decode(vae.encode(_as_rgb(part)))[:, : part.shape[1]])
+                for part in _parts(clips)
             ]
         )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevae.errors import ConfigError, IncompatibleError
-from edgevae.strict import from_dict, to_dict
+from edgevae_bench.versioned import document_bytes, read_document
 
 SCHEMA, SCHEMA_VERSION = "edgevae-generation", 1
 """What the document is."""
@@ -77,7 +75,7 @@ class GenerationResult:
 
 def to_json(result: GenerationResult) -> bytes:
     """Return the document's bytes."""
-    return (json.dumps(to_dict(result), indent=1) + "\n").encode()
+    return document_bytes(result)
 
 
 def read(path: Path) -> GenerationResult:
@@ -86,16 +84,7 @@ def read(path: Path) -> GenerationResult:
     Raises:
         IncompatibleError: it is none of this version.
     """
-    try:
-        data = json.loads(path.read_text())
-        head = (data.get("schema"), data.get("schema_version")) if isinstance(data, dict) else None
-        if head != (SCHEMA, SCHEMA_VERSION):
-            raise IncompatibleError(
-                f"{path}: no {SCHEMA} of version {SCHEMA_VERSION}; measure it again"
-            )
-        return from_dict(GenerationResult, data, where=str(path))
-    except (ValueError, ConfigError) as error:
-        raise IncompatibleError(f"{path}: {error}; measure it again") from error
+    return read_document(path, GenerationResult, schema=SCHEMA, version=SCHEMA_VERSION)
 
 
 _HEAD = (

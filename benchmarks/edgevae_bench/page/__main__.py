@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from edgevae.errors import EdgeVaeError
+from edgevae_bench.module_command import run
 from edgevae_bench.page.options import report_options
 
 
@@ -29,14 +28,5 @@ def command(result: Path, report: Path | None, markdown: Path | None, csv: Path 
     write_reports(found, rows, html=report, markdown=markdown, csv=csv)
 
 
-def main() -> None:
-    """Run the command; an error of ours is one line on stderr and its exit code."""
-    try:
-        command(prog_name="python -m edgevae_bench.page")
-    except EdgeVaeError as error:
-        click.echo(f"edgevae: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    run(command, name="edgevae_bench.page")

@@ -69,11 +69,11 @@ def embed(pictures: Pictures) -> Stills:
     if not rows:
         return Stills(subject=pictures.subject, stills=(), width_px=0, height_px=0, remark="")
     panels = [_panels(row) for row in rows]
-    files = [[_webp(panel, lossless=True) for panel in three] for three in panels]
+    files = [[webp(panel, lossless=True) for panel in three] for three in panels]
     lossless = sum(len(file) for three in files for file in three) <= LOSSLESS_BYTES
     stored = "Stored as WebP without loss."
     if not lossless:
-        files = [[_webp(panel, lossless=False) for panel in three] for three in panels]
+        files = [[webp(panel, lossless=False) for panel in three] for three in panels]
         stored = (
             f"Stored as WebP at quality {QUALITY}, {_loss_db(panels, files):.1f} dB or better from "
             "the frames that were measured."
@@ -101,7 +101,8 @@ def _middle(frame: Frames) -> Frames:
     return frame[top : top + MAX_SIDE_PX, left : left + MAX_SIDE_PX]
 
 
-def _webp(frame: Frames, *, lossless: bool) -> bytes:
+def webp(frame: Frames, *, lossless: bool) -> bytes:
+    """Return a frame `[H, W, 3]` as the bytes of a WebP file."""
     file = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(frame))
     image.save(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from edgevae.cli.options import (
     open_predictor,
     tensorrt_options,
 )
-from edgevae.errors import EdgeVaeError
 from edgevae.files import write_atomically
 from edgevae.moving_mnist import MovingMnist, read_digits
+from edgevae_bench.module_command import run
 from edgevae_bench.prediction.picture import write_picture
 from edgevae_bench.prediction.result import table, to_json
 from edgevae_bench.prediction.run import evaluate
@@ -69,14 +68,5 @@ def command(
     click.echo(table(result), nl=False)
 
 
-def main() -> None:
-    """Run the command; an error of ours is one line on stderr and its exit code."""
-    try:
-        command(prog_name="python -m edgevae_bench.prediction")
-    except EdgeVaeError as error:
-        click.echo(f"edgevae: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    run(command, name="edgevae_bench.prediction")

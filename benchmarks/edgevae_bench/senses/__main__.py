@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from edgevae.cli.options import (
     open_multimodal,
     tensorrt_options,
 )
-from edgevae.errors import EdgeVaeError
 from edgevae.files import write_atomically
+from edgevae_bench.module_command import run
 from edgevae_bench.senses.data import MADE_WORLD, load
 from edgevae_bench.senses.picture import write_picture
 from edgevae_bench.senses.result import tables, to_json
@@ -71,14 +70,5 @@ def command(
     click.echo(tables(result), nl=False)
 
 
-def main() -> None:
-    """Run the command; an error of ours is one line on stderr and its exit code."""
-    try:
-        command(prog_name="python -m edgevae_bench.senses")
-    except EdgeVaeError as error:
-        click.echo(f"edgevae: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    run(command, name="edgevae_bench.senses")

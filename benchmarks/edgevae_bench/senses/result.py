@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevae.errors import ConfigError, IncompatibleError
-from edgevae.strict import from_dict, to_dict
+from edgevae_bench.versioned import document_bytes, read_document
 
 SCHEMA, SCHEMA_VERSION = "edgevae-senses", 1
 """What the document is."""
@@ -57,7 +55,7 @@ class SensesResult:
 
 def to_json(result: SensesResult) -> bytes:
     """Return the document's bytes."""
-    return (json.dumps(to_dict(result), indent=1) + "\n").encode()
+    return document_bytes(result)
 
 
 def read(path: Path) -> SensesResult:
@@ -66,16 +64,7 @@ def read(path: Path) -> SensesResult:
     Raises:
         IncompatibleError: it is none of this version.
     """
-    try:
-        data = json.loads(path.read_text())
-        head = (data.get("schema"), data.get("schema_version")) if isinstance(data, dict) else None
-        if head != (SCHEMA, SCHEMA_VERSION):
-            raise IncompatibleError(
-                f"{path}: no {SCHEMA} of version {SCHEMA_VERSION}; measure it again"
-            )
-        return from_dict(SensesResult, data, where=str(path))
-    except (ValueError, ConfigError) as error:
-        raise IncompatibleError(f"{path}: {error}; measure it again") from error
+    return read_document(path, SensesResult, schema=SCHEMA, version=SCHEMA_VERSION)
 
 
 def tables(result: SensesResult) -> str:

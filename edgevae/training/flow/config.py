@@ -27,9 +27,9 @@ class FlowConfig:
     """Share of the chunks that are learnt as the first of a clip, whatever came before them: the harder task."""
     past_noise: float = 0.2
     """Most of the noise on what is remembered, in unit scale: what it generates itself is never quite right."""
-    steps: int = 8000
+    steps: int = 5000
     """Optimiser steps of the whole run; the learning rate reaches its end there."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 8e-4
     """Peak learning rate of AdamW."""
     warmup_steps: int = 200
     """Steps over which the learning rate rises from 0."""

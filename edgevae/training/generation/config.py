@@ -26,18 +26,20 @@ class GanConfig:
     """Of the first convolution of the critic of frames."""
     batch_clips: int = 32
     """Clips of one step, real ones and as many made ones."""
-    steps: int = 6000
+    steps: int = 5000
     """Steps of the whole run, one of the critics and one of the generator each; the learning rate ends there."""
     learning_rate: float = 6e-4
     """Peak learning rate of the generator."""
-    critic_rate: float = 0.4
+    critic_rate: float = 0.6
     """Factor on it for the critics."""
     warmup_steps: int = 50
     """Steps over which the learning rate rises from 0."""
     final_rate: float = 0.1
     """Share of the peak learning rate that the cosine ends at."""
     slope_weight: float = 1.0
-    """Gamma of R1, half of which weighs the squared slope of the critics at real clips."""
+    """Gamma of R1 at first, half of which weighs the squared slope of the critics at real clips."""
+    final_slope_weight: float = 0.1
+    """Gamma at the end; it falls by the same factor every step. Much of it holds back critics that see all at once."""
     slope_every_steps: int = 8
     """Steps between two on which that is computed, with as many times the weight."""
     ema_decay: float = 0.998
@@ -66,7 +68,7 @@ class GanConfig:
             raise ConfigError(
                 f"batch_clips: got {self.batch_clips}, expected at least 2 objects a step"
             )
-        for name in ("learning_rate", "critic_rate", "slope_weight"):
+        for name in ("learning_rate", "critic_rate", "slope_weight", "final_slope_weight"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected a number above 0")
 
@@ -75,6 +77,11 @@ class GanConfig:
         return self.learning_rate * risen_cosine(
             step, steps=self.steps, warmup_steps=self.warmup_steps, final=self.final_rate
         )
+
+    def slope_weight_at(self, step: int) -> float:
+        """Return gamma at a step, counted from 0."""
+        fallen = self.final_slope_weight / self.slope_weight
+        return float(self.slope_weight * fallen ** min(1.0, step / self.steps))
 
     def ema_decay_at(self, step: int) -> float:
         """Return how much of the average stays at a step: it follows at once at first."""

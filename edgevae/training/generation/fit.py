@@ -129,7 +129,7 @@ class _Training:
         for view in seen:
             view.requires_grad_(True)
         said = self.critics(seen)
-        weight = 0.5 * config.slope_weight * config.slope_every_steps
+        weight = 0.5 * config.slope_weight_at(step) * config.slope_every_steps
         return critics_loss(said, self.critics(shown)) + weight * slope_penalty(said, seen)
 
     def validate(self) -> float:
