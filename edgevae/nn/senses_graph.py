@@ -24,8 +24,8 @@ class SenseEncoderGraph(nn.Module):
 class FusionGraph(nn.Module):
     """Posteriors `[B, 2*S*C, 1, 1]`, all means and then all log-variances, to that of all senses, `[B, 2C, 1, 1]`.
 
-    `product_of_experts` with the sums over senses as convolutions of ones, so that the arithmetic is work that a half
-    precision engine does in half. A sense that is missing has a log-variance of `MISSING_LOG_VARIANCE`.
+    `product_of_experts` with the sums over senses as convolutions of ones. In half precision all of it is in half: a
+    precision is at most 403, and that of a missing sense, whose log-variance is `MISSING_LOG_VARIANCE`, is 0 there.
     """
 
     def __init__(self, senses: int, channels: int) -> None:
@@ -35,11 +35,12 @@ class FusionGraph(nn.Module):
         self.weighted = _summing(senses, channels, prior=0.0)
 
     def forward(self, posteriors: Tensor) -> tuple[Tensor]:
-        mean, log_variance = posteriors[:, : self.means], posteriors[:, self.means :]
+        own = posteriors.to(self.precision.weight.dtype)
+        mean, log_variance = own[:, : self.means], own[:, self.means :]
         precision = torch.exp(-log_variance)
-        total = self.precision(precision).float()
-        weighted = self.weighted(mean * precision).float()
-        return (torch.cat([weighted / total, -torch.log(total)], 1),)
+        total = self.precision(precision)
+        weighted = self.weighted(mean * precision)
+        return (torch.cat([weighted / total, -torch.log(total)], 1).float(),)
 
 
 class SenseDecoderGraph(nn.Module):

@@ -160,8 +160,14 @@ class MultimodalVae:
     def _run(self, role: str, data: Array, count: int) -> Array:
         session = self._sessions[role]
         side = self._bundle.manifest.spec.spatial_factor
-        state = session.initial_state(batch=count, height_px=side, width_px=side)
-        result: Array = session.run(data, state)[0]
+        size = {"height_px": side, "width_px": side}
+        # Where each number of windows would be an engine of its own they go one by one.
+        batch = count if session.is_ready(batch=count, **size) else 1
+        parts = []
+        for part in np.split(data, count // batch):
+            state = session.initial_state(batch=batch, **size)
+            parts.append(session.run(np.ascontiguousarray(part), state)[0])
+        result: Array = np.concatenate(parts)
         return result
 
     def close(self) -> None:
