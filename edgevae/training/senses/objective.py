@@ -65,8 +65,10 @@ def loss_of(
         made = vae.decode(sampled if name in some else shown, name).float()
         wanted = target(config, sense, data[name])
         values = min(sense_weight, math.prod(sense.clip_shape))
-        for said in made.chunk(2):
-            loss = loss + 0.5 * values * torch.log((said - wanted).square().mean() + LEAST_MSE)
+        # What is missing is no part of a bound, and counts as much as any: tracks have few values, and tell much.
+        weights = (values, values if name in some else sense_weight)
+        for said, weight in zip(made.chunk(2), weights, strict=True):
+            loss = loss + 0.5 * weight * torch.log((said - wanted).square().mean() + LEAST_MSE)
     return loss
 
 
