@@ -199,3 +199,10 @@ def test_it_runs_without_pytorch(tiny_senses_bundle):
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "(1, 8, 8)"
+
+
+def test_info_names_the_senses(tiny_senses_bundle):
+    command = [sys.executable, "-m", "edgevae", "info", str(tiny_senses_bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "sense      sound: sound [1, 8, 8] a window of 0.16 s" in done.stdout
+    assert "encoder.tracks" in done.stdout

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from edgevae.cli.train import command
 from edgevae.errors import ConfigError, InputError
 from edgevae.nn.senses_checkpoint import load_senses
+from edgevae.strict import to_dict
 from edgevae.training.senses import fit
 from edgevae.training.senses.config import SensesTraining, is_senses_run, read_config
 from edgevae.training.senses.data import sources
@@ -182,3 +186,26 @@ def test_a_folder_of_scenes_has_a_sense_a_camera_and_all_scenes_the_same(tmp_pat
         sources(config)
     with pytest.raises(InputError, match=r"too short for windows of 60 frames at 12\.5"):
         sources(replace(config, data=str(tmp_path / "b"), window_frames=60))
+
+
+def test_the_command_trains_and_continues_such_a_run_and_refuses_what_it_has_not(tmp_path):
+    recipe, folder = tmp_path / "recipe.json", tmp_path / "run"
+    recipe.write_text(json.dumps(to_dict(TINY)))
+
+    def train(*arguments):
+        return CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+
+    begun = ("made-world", "--model", "multimodal", "-o", folder, "--config", recipe)
+    done = train(*begun, "--steps", 3, "--batch-clips", 2)
+    assert (done.exit_code, done.stdout) == (0, f"{folder / 'checkpoint'}\n")
+    assert read_config(folder) == replace(TINY, steps=3, batch_windows=2)
+    assert train("--resume", folder).stdout == done.stdout
+    other = (*begun[:3], "-o", tmp_path / "other")
+    for arguments, message in (
+        ((*other, "--preset", "s"), "multimodal has no --preset"),
+        ((*other, "--digits", "y"), "multimodal has no --digits"),
+        (begun[:3], r"expected DATA \(made-world, or a folder\) and -o RUN"),
+        ((*other, "--config", tmp_path / "none.json"), r"none\.json: cannot be read"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(*arguments)
