@@ -23,9 +23,11 @@ from edgevae.errors import (
 
 MODELS = sorted(Path(edgevae.__file__).parent.glob("models/*/bundle"))
 ASSETS = sorted((Path(__file__).parent.parent / "assets").glob("*.bundle"))
+HALVES = ("encoder.fp16.onnx", "decoder.fp16.onnx")
 GRAPHS = [
     (path, graph.file) for path in [*MODELS, *ASSETS] for graph in Bundle.open(path).manifest.graphs
 ]
+SIZED = [(path, file) for path, file in GRAPHS if path in MODELS and file in HALVES]
 DYNAMIC = Profile(
     min=Size(height=64, width=64),
     opt=Size(height=360, width=640),
@@ -63,12 +65,11 @@ def test_every_graph_becomes_a_static_engine_in_the_arithmetic_of_its_name(rtx, 
         assert plan.layers.half_share > 0.7
     else:
         assert plan.layers.fp16 == 0
-        assert plan.layers.fp32 > 3  # its convolutions
+        assert plan.layers.fp32 >= 2  # its convolutions; a fusion of senses has two
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("file", ["encoder.fp16.onnx", "decoder.fp16.onnx"])
-@pytest.mark.parametrize("path", MODELS, ids=name_of)
+@pytest.mark.parametrize(("path", "file"), SIZED, ids=name_of)
 def test_the_shipped_graphs_build_at_every_preset(rtx, path, file, preset):
     bundle = Bundle.open(path)
     size = parse_size(preset).in_cells(bundle.manifest.spec.spatial_factor)
