@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,10 @@ from edgevae.errors import InputError, UnavailableError
 from edgevae.senses import SensesSpec
 from edgevae.spec import VaeSpec
 from edgevae.strict import to_dict
+
+if TYPE_CHECKING:
+    from edgevae.nn.generator import Generator
+    from edgevae.nn.vae import Vae
 
 
 @click.command(epilog="\b\nExample:\n  edgevae info edgevae-video-s")
@@ -79,6 +83,8 @@ def _bundle(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
 def _checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
     try:
         from edgevae.nn import load_checkpoint
+        from edgevae.nn.generator_checkpoint import has_generator, load_generator
+        from edgevae.nn.generator_graph import generator_spec
         from edgevae.nn.predictor_checkpoint import has_predictor, load_predictor
         from edgevae.nn.prior_checkpoint import has_prior, load_prior
         from edgevae.nn.senses_checkpoint import is_senses_checkpoint
@@ -88,18 +94,13 @@ def _checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
         ) from error
     if is_senses_checkpoint(path):
         return _senses_checkpoint(path)
+    if has_generator(path):
+        generator = load_generator(path)
+        spec, what = generator_spec(generator.config), f"generator of {generator.config.kind}"
+        return _network(path, generator, spec=spec, what=what)
     vae = load_checkpoint(path)
-    count = sum(p.numel() for p in vae.parameters())
-    lines = [
-        f"{path.resolve().name}  checkpoint, {vae.config.kind} VAE, {count} parameters",
-        *_spec_lines(vae.spec),
-    ]
-    result = {
-        "kind": "checkpoint",
-        "parameters": count,
-        "config": to_dict(vae.config),
-        "spec": to_dict(vae.spec),
-    }
+    result, text = _network(path, vae, spec=vae.spec, what=f"{vae.config.kind} VAE")
+    lines = [text]
     beside = {
         "predictor": load_predictor(path) if has_predictor(path) else None,
         "prior": load_prior(path) if has_prior(path) else None,
@@ -112,6 +113,21 @@ def _checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
             )
             result |= {role: to_dict(network.config), f"{role}_parameters": own}
     return result, "\n".join(lines)
+
+
+def _network(
+    path: Path, network: Generator | Vae, *, spec: VaeSpec, what: str
+) -> tuple[dict[str, Any], str]:  # Any: JSON values
+    """Return the facts of the network that a checkpoint is of."""
+    count = sum(p.numel() for p in network.parameters())
+    title = f"{path.resolve().name}  checkpoint, {what}, {count} parameters"
+    result = {
+        "kind": "checkpoint",
+        "parameters": count,
+        "config": to_dict(network.config),
+        "spec": to_dict(spec),
+    }
+    return result, "\n".join([title, *_spec_lines(spec)])
 
 
 def _senses_checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values

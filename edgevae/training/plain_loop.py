@@ -13,13 +13,13 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from edgevae.errors import EdgeVaeError, InputError
@@ -64,6 +64,50 @@ class Course:
     """What `validate` returns, for people."""
     keep_best: bool = True
     """Keep only weights that are better than all before; otherwise the last ones, where the figure is too noisy."""
+
+
+def start_run(
+    run: Path,
+    config: Any,  # Any: a dataclass
+    make: Callable[[], Learner],
+    course: Course,
+    *,
+    max_minutes: float | None = None,
+) -> Path:
+    """Train a new run and return the folder of its checkpoint.
+
+    Args:
+        run: The folder to make, once there is something to train.
+        config: Of the run.
+        make: Makes what is trained.
+        course: How it goes.
+        max_minutes: Stop cleanly after this time.
+
+    Raises:
+        InputError: the folder exists.
+        EdgeVaeError: as `make`, or the loss is not finite.
+    """
+    RunFolder(run).refuse_existing()
+    learner = make()
+    folder = new_run(run, config)
+    with folder.locked():
+        return learn(learner, folder, course, max_minutes=max_minutes)
+
+
+def resume_run(
+    run: Path, make: Callable[[], Learner], course: Course, *, max_minutes: float | None = None
+) -> Path:
+    """Continue a run where its state was last saved and return the folder of its checkpoint; as `start_run`.
+
+    Raises:
+        InputError: another process trains in the folder.
+        IntegrityError: the state is damaged.
+        EdgeVaeError: as `make`, or the loss is not finite.
+    """
+    folder = RunFolder(run)
+    with folder.locked():
+        state = state_of(run)
+        return learn(make(), folder, course, state=state, max_minutes=max_minutes)
 
 
 def new_run(run: Path, config: Any) -> RunFolder:  # Any: a dataclass
@@ -178,9 +222,14 @@ class _Loop:
             log.write(f"{self.step},{loss:.6g},{figure:.6g}\n")
         self.losses = []
         optimizer, *judge = (o.state_dict() for o in self.learner.optimizers)
+        weights = {
+            f"{name}.{key}": value
+            for name, network in self.learner.networks.items()
+            for key, value in network.state_dict().items()
+        }
         state = TrainState(
             step=self.step,
-            module=_tensors(self.learner.networks),
+            module=weights,
             optimizer=optimizer,
             best_val_loss=self.best,
             stale_validations=0,
@@ -202,35 +251,3 @@ class _Loop:
             assert kept is not None, "a run that judges has kept what judges"
             optimizer.load_state_dict(kept)
         self.step, self.best = state.step, state.best_val_loss
-
-
-@torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, *, decay: float) -> None:
-    """Move the average of a network's weights, and of its statistics, towards it by 1 - decay."""
-    current = network.state_dict()
-    for name, mean in average.state_dict().items():
-        if mean.is_floating_point():
-            mean.lerp_(current[name], 1.0 - decay)
-        else:
-            mean.copy_(current[name])
-
-
-def ema_decay_at(step: int, decay: float) -> float:
-    """Return how much of an average stays at a step: it follows at once at first."""
-    return min(decay, (step + 1) / (step + 51))
-
-
-def risen_cosine(step: int, *, steps: int, warmup_steps: int, final: float) -> float:
-    """Return the share of the peak learning rate at a step, counted from 0: a linear rise times half a cosine."""
-    rise = min(1.0, (step + 1) / max(1, warmup_steps))
-    cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
-    return rise * (final + (1.0 - final) * cosine)
-
-
-def _tensors(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Return all weights, each under its network's name."""
-    return {
-        f"{name}.{key}": value
-        for name, network in networks.items()
-        for key, value in network.state_dict().items()
-    }

@@ -20,7 +20,7 @@ import onnx
 from torch import nn
 
 from edgevae.bundle import GOLDEN, VERIFICATION, Bundle, write_bundle
-from edgevae.errors import InputError
+from edgevae.errors import InputError, ParityError
 from edgevae.frames import Frames, Latents, psnr_dB
 from edgevae.roles import Role
 from edgevae.spec import GraphSpec, Precision
@@ -34,6 +34,7 @@ from edgevae_export.precision import (
     choose_pins,
     halved,
     highest,
+    is_layer,
     watch_peaks,
     why_pinned,
 )
@@ -84,18 +85,16 @@ def export_decoder(
         comparisons += checked.compare(whole, runner=source.library, precision="fp32")
     graphs, files = list[GraphSpec](), dict[str, bytes]()
     for precision in precisions:
-        module, graph = checked.module(precision), checked.graph(precision)
+        graph = checked.graph(precision)
         if precision == "fp16":
             step("run PyTorch fp16")
-            watch_peaks(module, checked.half_peaks)
-            run: Run = partial(run_module, module, graph, exportable.spec)
-            comparisons += checked.compare(run, runner="pytorch", precision=precision)
+            comparisons += checked.find_pins()
         step(f"export decoder {precision}")
         files[graph.file] = to_onnx(checked.module(precision), graph)
         onnx.checker.check_model(files[graph.file], full_check=True)
         graphs.append(graph)
         step(f"compare {precision} with PyTorch")
-        run = onnx_runs([(files[graph.file], graph)], exportable.spec)["decoder"]
+        run: Run = onnx_runs([(files[graph.file], graph)], exportable.spec)["decoder"]
         comparisons += checked.compare(run, runner="onnxruntime", precision=precision)
     step("build with TensorRT-RTX")
     builds = check_builds(files, graphs, cell_px=exportable.spec.spatial_factor)
@@ -130,6 +129,11 @@ class _Checked:
         self.noise = _noise(exportable, chunk_frames)
         self.expected: Mapping[str, Frames] = {n: run(data) for n, data in self.noise.items()}
         self.pins = choose_pins(self.plain, self.peaks, headroom=exportable.headroom)
+        self.search_runs = 0
+        self.because = {
+            name: why_pinned(name, self.peaks, headroom=exportable.headroom)
+            for name in self.pins.names
+        }
 
     def graph(self, precision: Precision) -> GraphSpec:
         """Return the tensors of the graph."""
@@ -141,6 +145,30 @@ class _Checked:
         """Return the PyTorch module of the graph."""
         module = self.exportable.graph_module("decoder", chunk_frames=self.chunk_frames)
         return halved(module, self.pins) if precision == "fp16" else module
+
+    def find_pins(self) -> tuple[verify.Comparison, ...]:
+        """Set which layers stay float32, and return what PyTorch gives in half with them.
+
+        Where those that leave float16 are not enough, others are added from the last one on, one by one, until the
+        frames are within the gate: what is rounded there is seen as it is.
+
+        Raises:
+            ParityError: they are off a gate with all layers in float32.
+        """
+        last = [name for name in self.peaks.inputs if is_layer(self.plain.get_submodule(name))]
+        while True:
+            self.half_peaks, self.search_runs = Peaks(), self.search_runs + 1
+            module, graph = self.module("fp16"), self.graph("fp16")
+            watch_peaks(module, self.half_peaks)
+            run = partial(run_module, module, graph, self.exportable.spec)
+            try:
+                return self.compare(run, runner="pytorch", precision="fp16")
+            except ParityError:
+                if not last:
+                    raise
+            name = last.pop()
+            self.because.setdefault(name, "in float16 the frames would be off the gate")
+            self.pins = Pins(self.pins.kept | {name}, self.pins.widened)
 
     def compare(
         self, run: Run, *, runner: str, precision: Precision
@@ -187,10 +215,8 @@ class _Checked:
             fp16_peak_layer=layer,
             fp16_kept_layers=tuple(path(name) for name in sorted(pins.kept)),
             fp16_widened_layers=tuple(path(name) for name in sorted(pins.widened)),
-            fp16_because={
-                path(name): why_pinned(name, self.peaks, headroom=self.exportable.headroom)
-                for name in sorted(pins.names)
-            },
+            fp16_because={path(name): self.because[name] for name in sorted(pins.names)},
+            fp16_search_runs=self.search_runs,
             builds=builds,
         )
 

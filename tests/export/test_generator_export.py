@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import edgevae
+from edgevae.cli.info import command
 from edgevae.errors import InputError, ParityError
 from edgevae.nn.generator import Generator
 from edgevae.nn.generator_checkpoint import load_generator, save_generator
@@ -18,6 +20,7 @@ from edgevae_export.export import export_bundle
 from edgevae_export.own_generator import OwnGenerator
 from edgevae_export.sources import open_source
 from edgevae_export.to_tensorrt import is_installed
+from edgevae_export.verify import Gates
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,24 @@ def test_what_is_no_vae_says_so(exported, checkpoint, tmp_path):
     with pytest.raises(InputError, match="has a decoder alone"):
         OwnGenerator(load_generator(checkpoint)).graph_module("encoder", chunk_frames=4)
     assert open_source(checkpoint).picture_px == (64, 64)
+
+
+def test_layers_are_kept_in_float32_from_the_last_one_on_until_half_precision_passes(checkpoint):
+    loose = decoder_alone._Checked(OwnGenerator(load_generator(checkpoint)), 4, Gates())
+    reached = min(found.frames_psnr_dB for found in loose.find_pins())
+    assert (loose.pins.kept, loose.search_runs) == (frozenset(), 1)
+    strict = Gates(fp16_psnr_dB=reached + 0.1)
+    checked = decoder_alone._Checked(OwnGenerator(load_generator(checkpoint)), 4, strict)
+    assert min(found.frames_psnr_dB for found in checked.find_pins()) > reached
+    assert "generator.looks.head" in checked.pins.kept
+    assert checked.search_runs == len(checked.pins.kept) + 1
+    assert set(checked.because) == checked.pins.kept
+
+
+def test_info_says_what_a_checkpoint_of_a_generator_makes(checkpoint):
+    said = CliRunner().invoke(command, [str(checkpoint)]).stdout
+    assert "checkpoint, generator of sprites," in said
+    assert "decoder 3 caches" in said
 
 
 def test_a_graph_that_makes_other_frames_is_refused_and_nothing_is_written(checkpoint, tmp_path):

@@ -16,6 +16,7 @@ import numpy as np
 from edgevae.bundle import Bundle
 from edgevae.cli.options import load_model, open_generator, resolve_model
 from edgevae.frames import Frames
+from edgevae.moving_mnist import SIDE_PX
 from edgevae_bench.generation import gaussian
 from edgevae_bench.generation.clips import Subject, array_subject, as_grey
 from edgevae_bench.generation.figures import Grey, psnr_dB
@@ -54,7 +55,10 @@ def subjects_of(
             with open_generator(model, plain_normal=plain_normal, **backend) as generator:
                 parts = [
                     generator.generate(
-                        frames=frames, count=min(_AT_ONCE, count - first), seed=seed + first
+                        frames=frames,
+                        count=min(_AT_ONCE, count - first),
+                        seed=seed + first,
+                        size=(SIDE_PX, SIDE_PX),
                     )
                     for first in range(0, count, _AT_ONCE)
                 ]

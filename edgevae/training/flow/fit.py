@@ -22,17 +22,9 @@ from edgevae.training.digits import training_and_held_out
 from edgevae.training.flow.config import FlowConfig
 from edgevae.training.flow.loss import flow_loss, lesson
 from edgevae.training.module import to_unit_range
-from edgevae.training.plain_loop import (
-    Course,
-    ema_decay_at,
-    follow,
-    learn,
-    new_run,
-    read_run,
-    risen_cosine,
-    state_of,
-)
+from edgevae.training.plain_loop import Course, learn, new_run, read_run, state_of
 from edgevae.training.run import RunFolder
+from edgevae.training.schedule import ema_decay_at, follow, risen_cosine
 
 _VALIDATION_SEED = 777
 _VALIDATION_LESSON = 2**40

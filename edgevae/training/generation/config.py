@@ -7,7 +7,7 @@ from typing import Literal
 
 from edgevae.errors import ConfigError
 from edgevae.nn.generator_config import GeneratorConfig
-from edgevae.training.plain_loop import ema_decay_at, risen_cosine
+from edgevae.training.schedule import ema_decay_at, risen_cosine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class GanConfig:
     """Steps of the whole run, one of the critics and one of the generator each; the learning rate ends there."""
     learning_rate: float = 6e-4
     """Peak learning rate of the generator."""
-    critic_rate: float = 0.6
+    critic_rate: float = 0.5
     """Factor on it for the critics."""
     warmup_steps: int = 50
     """Steps over which the learning rate rises from 0."""
@@ -38,11 +38,11 @@ class GanConfig:
     """Share of the peak learning rate that the cosine ends at."""
     slope_weight: float = 1.0
     """Gamma of R1 at first, half of which weighs the squared slope of the critics at real clips."""
-    final_slope_weight: float = 0.1
+    final_slope_weight: float = 0.4
     """Gamma at the end; it falls by the same factor every step. Much of it holds back critics that see all at once."""
     slope_every_steps: int = 8
     """Steps between two on which that is computed, with as many times the weight."""
-    ema_decay: float = 0.998
+    ema_decay: float = 0.999
     """Decay of the average of the generator's weights, which is what is kept; less in the first steps."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """bf16 autocast is 1.5 times faster where the processor has it; slopes are computed in fp32."""

@@ -23,8 +23,8 @@ from edgevae.training.digits import training_and_held_out
 from edgevae.training.draws import seed_of
 from edgevae.training.generation.config import GanConfig
 from edgevae.training.generation.likeness import Likeness
-from edgevae.training.plain_loop import Course, follow, learn, new_run, read_run, state_of
-from edgevae.training.run import RunFolder
+from edgevae.training.plain_loop import Course, read_run, resume_run, start_run
+from edgevae.training.schedule import follow
 
 _BETAS = (0.5, 0.99)
 """Of both optimisers: less memory of gradients than usual, since what is right changes with the other's weights."""
@@ -36,11 +36,9 @@ def start(config: GanConfig, *, run: Path, max_minutes: float | None = None) -> 
     Raises:
         InputError: the run folder exists, or there are no digits.
     """
-    RunFolder(run).refuse_existing()
-    training = _Training(config)
-    folder = new_run(run, config)
-    with folder.locked():
-        return learn(training, folder, _course(config), max_minutes=max_minutes)
+    return start_run(
+        run, config, lambda: _Training(config), _course(config), max_minutes=max_minutes
+    )
 
 
 def resume(run: Path, *, max_minutes: float | None = None) -> Path:
@@ -50,10 +48,8 @@ def resume(run: Path, *, max_minutes: float | None = None) -> Path:
         InputError: the folder is no run of a generator, another process trains in it, or the digits are gone.
         IntegrityError: the state is damaged.
     """
-    config, folder = read_run(run, GanConfig, model="gan"), RunFolder(run)
-    with folder.locked():
-        state, training = state_of(run), _Training(config)
-        return learn(training, folder, _course(config), state=state, max_minutes=max_minutes)
+    config = read_run(run, GanConfig, model="gan")
+    return resume_run(run, lambda: _Training(config), _course(config), max_minutes=max_minutes)
 
 
 def _course(config: GanConfig) -> Course:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from edgevae.errors import ConfigError
 from edgevae.nn.predictor_config import PredictorConfig
-from edgevae.training.plain_loop import ema_decay_at, model_of_run, read_run, risen_cosine
+from edgevae.training.plain_loop import model_of_run, read_run
+from edgevae.training.schedule import ema_decay_at, risen_cosine
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,11 +16,11 @@ from edgevae.nn import save_checkpoint
 from edgevae.nn.patch_code import patch_code
 from edgevae.nn.predictor import Predictor
 from edgevae.nn.predictor_checkpoint import save_predictor
-from edgevae.training.plain_loop import Course, follow, learn, new_run, state_of
+from edgevae.training.plain_loop import Course, resume_run, start_run
 from edgevae.training.prediction.config import PredictionConfig, read_config
 from edgevae.training.prediction.data import CODE, latents_of, sources
 from edgevae.training.prediction.rollout import frame_errors, loss_of
-from edgevae.training.run import RunFolder
+from edgevae.training.schedule import follow
 
 _VALIDATION_BATCH = 32
 
@@ -31,11 +31,13 @@ def start(config: PredictionConfig, *, run: Path, max_minutes: float | None = No
     Raises:
         InputError: the run folder exists, or there are no digits.
     """
-    RunFolder(run).refuse_existing()
-    data = sources(config)
-    folder = new_run(run, config)
-    with folder.locked():
-        return learn(_Training(config, data), folder, _course(config), max_minutes=max_minutes)
+    return start_run(
+        run,
+        config,
+        lambda: _Training(config, sources(config)),
+        _course(config),
+        max_minutes=max_minutes,
+    )
 
 
 def resume(run: Path, *, max_minutes: float | None = None) -> Path:
@@ -45,10 +47,13 @@ def resume(run: Path, *, max_minutes: float | None = None) -> Path:
         InputError: the folder is no run of a predictor, another process trains in it, or the digits are gone.
         IntegrityError: the state is damaged.
     """
-    config, folder = read_config(run), RunFolder(run)
-    with folder.locked():
-        state, training = state_of(run), _Training(config, sources(config))
-        return learn(training, folder, _course(config), state=state, max_minutes=max_minutes)
+    config = read_config(run)
+    return resume_run(
+        run,
+        lambda: _Training(config, sources(config)),
+        _course(config),
+        max_minutes=max_minutes,
+    )
 
 
 def _course(config: PredictionConfig) -> Course:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from edgevae.errors import ConfigError
-from edgevae.training.plain_loop import ema_decay_at, model_of_run, read_run, risen_cosine
+from edgevae.training.plain_loop import model_of_run, read_run
+from edgevae.training.schedule import ema_decay_at, risen_cosine
 
 MADE_WORLD = "made-world"
 """The name of `edgevae.made_world` as data."""

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from edgevae.nn.senses import MultimodalVae, target
 from edgevae.nn.senses_checkpoint import save_senses
 from edgevae.nn.senses_config import SensesConfig
-from edgevae.training.plain_loop import Course, follow, learn, new_run, state_of
-from edgevae.training.run import RunFolder
+from edgevae.training.plain_loop import Course, resume_run, start_run
+from edgevae.training.schedule import follow
 from edgevae.training.senses.config import SensesTraining, read_config
 from edgevae.training.senses.data import Windows, sources
 from edgevae.training.senses.objective import loss_of, random_subset, unexplained
@@ -33,11 +33,13 @@ def start(config: SensesTraining, *, run: Path, max_minutes: float | None = None
     Raises:
         InputError: the run folder exists, or there is no such data.
     """
-    RunFolder(run).refuse_existing()
-    data = sources(config)
-    folder = new_run(run, config)
-    with folder.locked():
-        return learn(Training(config, data), folder, _course(config), max_minutes=max_minutes)
+    return start_run(
+        run,
+        config,
+        lambda: Training(config, sources(config)),
+        _course(config),
+        max_minutes=max_minutes,
+    )
 
 
 def resume(run: Path, *, max_minutes: float | None = None) -> Path:
@@ -47,10 +49,13 @@ def resume(run: Path, *, max_minutes: float | None = None) -> Path:
         InputError: the folder is no such run, another process trains in it, or the data is gone.
         IntegrityError: the state is damaged.
     """
-    config, folder = read_config(run), RunFolder(run)
-    with folder.locked():
-        state, training = state_of(run), Training(config, sources(config))
-        return learn(training, folder, _course(config), state=state, max_minutes=max_minutes)
+    config = read_config(run)
+    return resume_run(
+        run,
+        lambda: Training(config, sources(config)),
+        _course(config),
+        max_minutes=max_minutes,
+    )
 
 
 def _course(config: SensesTraining) -> Course:
