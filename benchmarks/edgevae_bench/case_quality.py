@@ -28,6 +28,7 @@ class CaseQuality:
         self._reference: tuple[str, Reconstruction] | None = None
         self._compared = set[str]()
         self.shown: tuple[Shown, ...] = ()
+        self.shown_subject = ""
 
     def is_missing(self, subject: Subject) -> bool:
         """Return whether a subject is still to be compared; what an earlier run compared it does not keep."""
@@ -62,7 +63,7 @@ class CaseQuality:
         if frames is not None and count < frames:
             self._note((f"the clip has only {count} of the {frames} frames asked for",))
         if subject.kind == "runtime" and not self.shown:
-            self.shown = scored.shown
+            self.shown, self.shown_subject = scored.shown, subject.name
         if subject.name == REFERENCE:
             self._reference = subject.name, made
         else:

@@ -59,8 +59,8 @@ class CaseRun:
         self._watches: dict[str, Watch] = {}
         self._gone = set[str]()
 
-    def run(self) -> tuple[Shown, ...]:
-        """Measure what is not measured yet, and return frames of the first runtime subject for the picture.
+    def run(self) -> tuple[str, tuple[Shown, ...]]:
+        """Measure what is not measured yet; return the first runtime subject that was compared, and its frames.
 
         Every start opens the processes anew: where their memory comes to lie is drawn again.
         """
@@ -72,12 +72,14 @@ class CaseRun:
                 everyone = [[subject] for subject in subjects]
                 for group in [subjects] if settings.is_interleaved else everyone:
                     self._run_group(group, rounds)
-        return self._quality.shown
+        return self._quality.shown_subject, self._quality.shown
 
     def _still_to_run(self, rounds: range) -> list[Subject]:
-        """Return who has turns left of some rounds; and the reference, if others are to be compared with it."""
+        """Return who has work left after some rounds; and the reference, if others are to be compared with it."""
         here = [s for s in self._shared.selection.subjects if s.name not in self._gone]
         waiting = [s for s in here if self._ledger.turns((s.name, self._case)) < rounds.stop]
+        if rounds.stop == self._ledger.settings.rounds:
+            waiting += [s for s in here if s not in waiting and self._is_to_weigh(s)]
         compares = any(self._quality.is_missing(subject) for subject in waiting)
         return [
             s
@@ -161,10 +163,8 @@ class CaseRun:
         )
 
     def _artefact(self, subject: Subject, engines: list[EngineFacts]) -> Artefact:
-        bundle = Bundle.open(self._plan.bundle)
-        cell_px = bundle.manifest.spec.spatial_factor
-        sizes = self._case.sizes(cell_px=cell_px)
-        weights = self._ledger.model.checkpoint_sha256
+        bundle, weights = Bundle.open(self._plan.bundle), self._ledger.model.checkpoint_sha256
+        sizes = self._case.sizes(cell_px=bundle.manifest.spec.spatial_factor)
         return describe_artefact(
             subject, bundle, sizes=sizes, engines=engines, weights_sha256=weights
         )
@@ -210,7 +210,7 @@ class CaseRun:
             return
         for name, process in opened.items():
             row = self._ledger.rows[name, self._case]
-            if row.status == "measured":
+            if row.status == "measured" and self._is_to_weigh(row.subject):
                 self._say(f"energy of {name}")
                 try:
                     self._ledger.energy[name, self._case] = weigh(
@@ -218,7 +218,12 @@ class CaseRun:
                     )
                 except EdgeVaeError as error:
                     self._fail(row.subject, error)
-        self._ledger.save()
+                self._ledger.save()
+
+    def _is_to_weigh(self, subject: Subject) -> bool:
+        """Return whether a subject's energy is missing though there is a meter: a run may have ended just there."""
+        has_meter = not isinstance(self._shared.meter, str)
+        return has_meter and (subject.name, self._case) not in self._ledger.energy
 
     def _no_energy(self) -> dict[str, str]:
         meter = self._shared.meter

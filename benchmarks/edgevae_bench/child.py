@@ -17,7 +17,7 @@ from typing import Any
 
 from edgevae.errors import EdgeVaeError
 from edgevae.strict import from_dict, to_dict
-from edgevae_bench.job import Job
+from edgevae_bench.job import WORKING, Job
 from edgevae_bench.opened import OpenedSubject
 
 Answer = Callable[..., Any]  # Any: JSON
@@ -54,7 +54,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         try:
             job = from_dict(Job, json.loads(sys.stdin.readline()), where="job")
-            known = commands(OpenedSubject(job, stack))
+            known = commands(OpenedSubject(job, stack, alive=lambda: answer(WORKING)))
             answer({"ok": None})
             for line in sys.stdin:
                 message = json.loads(line)

@@ -113,13 +113,10 @@ def command(
     require_place(markdown, "--markdown", suffix=".md")
     require_place(csv, "--csv", suffix=".csv")
     sizes = tuple(map(size_of, options.pop("sizes")))
-    from edgevae_bench.progress import shown_on
-    from edgevae_bench.run import run
     from edgevae_bench.verdicts import require_passed
 
     plan = _plan(resolve_model(model), video, against, output=output, sizes=sizes, **options)
-    with shown_on(sys.stderr) as progress:
-        found = run(plan, progress=progress)
+    found = _measure(plan)
     _write_reports(found, html=report, markdown=markdown, csv=csv)
     _report(found, picture=picture, as_json=as_json)
     require_passed(found.result)
@@ -162,6 +159,20 @@ def _plan(
         is_resumed=resume,
         **options,
     )
+
+
+def _measure(plan: Plan) -> Found:
+    """Return the figures; a user who breaks off is told how to go on."""
+    from edgevae_bench.progress import shown_on
+    from edgevae_bench.run import run
+
+    try:
+        with shown_on(sys.stderr) as progress:
+            return run(plan, progress=progress)
+    except KeyboardInterrupt:
+        if plan.output is not None and plan.output.exists():
+            click.echo(f"edgevae: {plan.output}: go on with --resume", err=True)
+        raise
 
 
 def _write_reports(

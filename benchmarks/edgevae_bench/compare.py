@@ -16,11 +16,12 @@ they moved too, a row must differ from them as well: a machine that is slower to
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -123,7 +124,7 @@ def _change(key: RowKey, seen: Mapping[RowKey, _Interval], controls: set[str]) -
         for other, one in seen.items()
         if other.subject != key.subject
         and (other.subject in controls or key.subject in controls)
-        and (other.case, other.boundary, other.operation) == (key.case, key.boundary, key.operation)
+        and replace(other, subject=key.subject) == key
     ]
     control = float(np.exp(np.mean(others))) if others else None
     verdict: Verdict = "same"
@@ -162,6 +163,7 @@ def _interval(before: Starts, after: Starts, tail: float) -> _Interval:
     )
 
 
+@functools.cache  # the same for most rows, and of 60 starts a second's work
 def _ranks_beyond(before: int, after: int, tail: float) -> int:
     """Return the rank, from each end, of the pair whose ratio ends the interval; 0 where there is none.
 
@@ -192,6 +194,9 @@ def differences(before: Result, after: Result) -> tuple[str, ...]:
         "power mode": (before.environment.power_mode, after.environment.power_mode),
         "threads": (before.settings.threads, after.settings.threads),
         "chunks": (before.settings.chunks, after.settings.chunks),
+        "starts": (before.settings.starts, after.settings.starts),
+        "whole run": (before.is_complete, after.is_complete),
+        "device": (before.settings.device, after.settings.device),
         "in turns": (before.settings.is_interleaved, after.settings.is_interleaved),
     }
     for package, version in before.environment.package_versions.items():

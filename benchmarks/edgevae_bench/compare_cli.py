@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from edgevae_bench.compare import Comparison
 
 
+ADVICE = "their starts are too few; measure both with --starts 8 or more"
+
+
 @click.command(
     epilog="\b\nExample:\n  edgevae benchmark compare before.json after.json --fail-if-slower"
 )
@@ -30,19 +33,23 @@ def command(before: Path, after: Path, fail_if_slower: bool, as_json: bool) -> N
     interval of its ratio, from the spread of the starts of its process, lies wholly beyond 1 %; PyTorch and peers are
     the control: where they moved alike, the machine did.
     """
-    from edgevae.errors import GateError
+    from edgevae.errors import GateError, IncompatibleError
     from edgevae.strict import to_dict
-    from edgevae_bench import document, samples
+    from edgevae_bench import document
     from edgevae_bench.compare import compare
 
-    results = [document.read_json(path) for path in (before, after)]
-    taken = [samples.read(document.samples_path(path)) for path in (before, after)]
-    found = compare((results[0], taken[0]), (results[1], taken[1]))
+    results = [document.read_with_samples(path) for path in (before, after)]
+    found = compare(results[0], results[1])
     if not as_json:
         click.echo("\n".join(_lines(found)) + "\n")
     click.echo(json.dumps(to_dict(found)))
-    own = {row.subject.name for row in results[1].subjects if row.subject.kind == "runtime"}
-    slower = [c.key for c in found.changes if c.verdict == "slower" and c.key.subject in own]
+    own = {row.subject.name for row in results[1][0].subjects if row.subject.kind == "runtime"}
+    judged = [c for c in found.changes if c.key.subject in own]
+    if fail_if_slower and all(c.low_ratio is None for c in judged):
+        raise IncompatibleError(
+            f"compare: --fail-if-slower: of {len(judged)} rows of ours none could be told slower, {ADVICE}"
+        )
+    slower = [c.key for c in judged if c.verdict == "slower"]
     if fail_if_slower and slower:
         from edgevae_bench.compare import name
 
@@ -81,13 +88,10 @@ def _lines(found: Comparison) -> list[str]:
     lines += [f"only before: {text}" for text in found.only_before]
     lines += [f"only after: {text}" for text in found.only_after]
     changed = sum(c.verdict in ("faster", "slower") for c in found.changes)
-    short = sum(c.verdict == "too few starts" for c in found.changes)
+    short = sum(c.low_ratio is None for c in found.changes)
     last = f"{changed} of {len(body)} rows differ"
-    last += (
-        f", {short} may and have too few starts to say; measure both with --starts 8 or more"
-        if short
-        else ""
-    )
+    if short:
+        last += f", of {short} no difference could be told, {ADVICE}"
     return [*lines, *columns(header, body, left=3), last]
 
 

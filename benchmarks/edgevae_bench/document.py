@@ -1,4 +1,4 @@
-"""The JSON document of a result: written, read again, and as one line."""
+"""The JSON document of a result: written, read again, alone or with its samples, and as one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 from edgevae.errors import IncompatibleError
 from edgevae.files import write_atomically
 from edgevae.strict import from_dict, to_dict
+from edgevae_bench import samples
 from edgevae_bench.result import SCHEMA, SCHEMA_VERSION, Result
+from edgevae_bench.samples import RowKey, Sample
 
 DIGITS = 6
 """Significant digits of a number in the document."""
@@ -71,6 +73,28 @@ def read_json(path: Path) -> Result:
             f"{path}: got {got}, expected {SCHEMA} {SCHEMA_VERSION}; measure again with `edgevae benchmark`"
         )
     return from_dict(Result, data, where=str(path))
+
+
+def read_with_samples(path: Path) -> tuple[Result, list[Sample]]:
+    """Return the result in a file, and the samples beside it, whatever the two are called by now.
+
+    Raises:
+        IncompatibleError: one of them is missing or something else; or the samples are another run's.
+        ConfigError: as `read_json`.
+    """
+    result, beside = read_json(path), samples_path(path)
+    taken = samples.read(beside)
+    times = samples.by_row(taken)
+    for row in result.latency if result.is_complete else ():
+        work = row.work
+        key = RowKey(str(work.case), row.subject, work.boundary, work.arrays, work.operation)
+        found = len(times.get(key, ()))
+        if found != row.latency.n:
+            raise IncompatibleError(
+                f"{beside}: got {found} samples of {row.subject} {work.boundary} {work.operation}, expected the "
+                f"{row.latency.n} of {path.name}; keep each .samples.jsonl beside its own .json"
+            )
+    return result, taken
 
 
 def samples_path(path: Path) -> Path:

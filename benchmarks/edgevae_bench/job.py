@@ -14,6 +14,9 @@ from edgevae_bench.subject_row import Cost
 from edgevae_bench.subjects import Subject
 from edgevae_bench.work import Boundary, Case
 
+WORKING = {"working": True}
+"""What a process says now and then before it answers."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgevae.errors import IncompatibleError
 from edgevae_bench import claims, document, samples
 from edgevae_bench.clip import ClipFacts
 from edgevae_bench.environment import Environment
@@ -59,10 +58,13 @@ class Ledger:
     energy: dict[Key, tuple[EnergyRow, ...]] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    is_on_disk: bool = False
+    """Whether the document in `output` is this run's; until then an older one keeps its samples."""
 
     def take(self, taken: list[Sample]) -> None:
         """Add the samples of a turn, on the disk first."""
         if self.output is not None:
+            self._take_place(self.output)
             samples.append(document.samples_path(self.output), taken)
         self.samples += taken
 
@@ -84,8 +86,15 @@ class Ledger:
         """Write the document, where it has a place, and return the result."""
         result = self.result(is_complete=is_complete)
         if self.output is not None:
+            self._take_place(self.output)
             document.write_json(result, self.output)
         return result
+
+    def _take_place(self, output: Path) -> None:
+        """Remove another run's samples before the first file of this one is written."""
+        if not self.is_on_disk:
+            document.samples_path(output).unlink(missing_ok=True)
+            self.is_on_disk = True
 
     def result(self, *, is_complete: bool) -> Result:
         """Return what was found."""
@@ -188,48 +197,10 @@ class Ledger:
 def _command(words: Sequence[str]) -> tuple[str, ...]:
     """Return a command line without folders of this machine, by the command's own name however it was started."""
     program = Path(words[0]).name
-    arguments = (Path(word).name if Path(word).is_absolute() else word for word in words[1:])
-    return ("edgevae" if program in ("-c", "__main__.py") else program, *arguments)
+    return ("edgevae" if program in ("-c", "__main__.py") else program, *map(_short, words[1:]))
 
 
-def resume(ledger: Ledger) -> Ledger:
-    """Return the ledger with what an earlier run had found that was broken off; as it is where there is none.
-
-    Raises:
-        IncompatibleError: the file is something else, or a run of another setting.
-    """
-    assert ledger.output is not None, "there is something to go on with"
-    if not ledger.output.exists():
-        return ledger
-    before = document.read_json(ledger.output)
-    if before.is_complete:
-        return ledger
-    now = document.rounded(ledger.result(is_complete=False))
-    for name in ("model", "clip", "settings"):
-        if getattr(before, name) != getattr(now, name):
-            raise IncompatibleError(
-                f"{ledger.output}: is of another {name}; give the options of that run, or another --output"
-            )
-    if _machine(before.environment) != _machine(now.environment):
-        raise IncompatibleError(
-            f"{ledger.output}: was measured on another machine or with other versions; give another --output"
-        )
-    path = document.samples_path(ledger.output)
-    if not path.exists() and not any(row.turns for row in before.subjects):
-        return ledger  # broken off before the first turn
-    taken = samples.take_up(path)
-    found = replace(ledger, created_utc=before.created_utc, ceilings=before.ceilings, samples=taken)
-    for row in before.subjects:
-        found.rows[row.subject.name, row.case] = row
-    for quality in before.quality:
-        key = quality.subject, quality.case
-        found.quality[key] = (*found.quality.get(key, ()), quality)
-    for energy in before.energy:
-        key = energy.subject, energy.work.case
-        found.energy[key] = (*found.energy.get(key, ()), energy)
-    return found
-
-
-def _machine(environment: Environment) -> Environment:
-    """Return an environment without what changes from run to run and makes no figure another."""
-    return replace(environment, load_average_1min=None, git_commit=None, git_modified=None)
+def _short(word: str) -> str:
+    """Return a word of a command line; an absolute path in it, alone or behind `--option=`, by its last part."""
+    option, sign, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
+    return option + sign + (Path(value).name if Path(value).is_absolute() else value)

@@ -34,10 +34,17 @@ class OpenedSubject:
     Args:
         job: What to open.
         stack: Closes it.
+        alive: Called after every piece of longer work.
     """
 
-    def __init__(self, job: Job, stack: contextlib.ExitStack) -> None:
-        self.job, self._stack = job, stack
+    def __init__(
+        self,
+        job: Job,
+        stack: contextlib.ExitStack,
+        *,
+        alive: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.job, self._stack, self._alive = job, stack, alive
         self._chunks = timed_chunks(job)
         importlib.import_module("edgevae.video.pipeline")
         before_import = status_bytes("VmRSS")
@@ -83,6 +90,7 @@ class OpenedSubject:
         for number in range(1, max_turns + 1):
             for key, seen in totals.items():
                 seen.append(sum(map(sum, self._turns[key]().values())))
+                self._alive()
             if number >= MIN_WARM_UP_TURNS and all(map(is_steady, totals.values())):
                 return {"turns": number, "is_steady": True}
         return {"turns": max_turns, "is_steady": False}
@@ -105,6 +113,7 @@ class OpenedSubject:
         started, frames = time.perf_counter(), 0
         while (took := time.perf_counter() - started) < seconds or not frames:
             frames += self._streaming.run(operation)
+            self._alive()
         return frames, took
 
     def reconstruct(self, max_frames: int | None) -> dict[str, int]:
@@ -120,6 +129,7 @@ class OpenedSubject:
             frames, state = codec.decode_chunk(latents, state)
             np.save(folder / f"latents-{count}.npy", latents)
             np.save(folder / f"frames-{count}.npy", frames[: len(source)])
+            self._alive()
         return {"chunks": count, "nonfinite_latents": bad}
 
     def _build_engines(self) -> None:

@@ -20,6 +20,9 @@ from typing import Any, TypeAlias
 from edgevae.errors import EdgeVaeError, UnavailableError
 from edgevae.frames import Frames
 
+LPIPS_MIN_PX = 32
+"""Frames with a shorter side are too small for AlexNet's pooling."""
+
 Lpips: TypeAlias = Callable[[Frames, Frames], list[float]]
 """LPIPS of each frame of a part of a clip."""
 
@@ -50,6 +53,13 @@ def open_lpips() -> Lpips | str:
         return found
 
     return score
+
+
+def lpips_at(height_px: int, width_px: int) -> Lpips | str:
+    """Return LPIPS for frames of a size, or why it is not available."""
+    if min(height_px, width_px) < LPIPS_MIN_PX:
+        return f"frames of {width_px}x{height_px} are too small, expected sides of {LPIPS_MIN_PX}"
+    return open_lpips()
 
 
 @cache
@@ -94,7 +104,8 @@ def vmaf(reference: Iterable[Frames], other: Iterable[Frames], *, folder: Path) 
     for raw in raws:
         raw.unlink()
     if done.returncode:
-        raise EdgeVaeError(f"vmaf: ffmpeg failed: {done.stderr.strip()[-200:]}")
+        last = " ".join(done.stderr.split())[-200:].strip() or "it said nothing"
+        raise EdgeVaeError(f"ffmpeg failed at {size} with exit code {done.returncode}: {last}")
     frames = json.loads(log.read_text())["frames"]
     return statistics.fmean(frame["metrics"]["vmaf"] for frame in frames)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ Progress: TypeAlias = Callable[[str, int, int], object]
 """Told what is being done, and how many turns of how many are over."""
 
 FEWEST_ROUNDS, FILE_ROUNDS = 10, 5
-"""Of every subject, where the user names no number; turns at the boundary file at most."""
+"""Of every subject, where the user names no number; turns at the boundary file at most, beside others."""
 
 STARTS = 3
 """Processes of every subject, where the user names no number; `compare` wants more."""
@@ -85,19 +86,40 @@ class Plan:
             raise InputError(f"starts: got {self.starts}, expected at least 1")
         if not self.boundaries:
             raise InputError(f"boundary: got none, expected some of {', '.join(BOUNDARIES)}")
+        self._require_limits()
         if self.gates.max_p99_ms is not None and "call" not in self.boundaries:
             raise InputError(
                 "--max-p99-ms: is held against the boundary call, which is not measured; add it"
+            )
+        if self.boundaries == ("file",) and max(self.batches) > 1:
+            raise InputError(
+                f"--boundary file: a file is one clip, got --batch {max(self.batches)}; add a boundary or leave it out"
             )
         if self.is_resumed and self.output is None:
             raise InputError("--resume: there is nothing to go on with without --output")
         samples_for(self.percentile)  # a percentile that is not known is said now
 
+    def _require_limits(self) -> None:
+        """Refuse gates that no figure could be held against; `nan` is a number to the command line, too."""
+        psnr_db, p99_ms = self.gates.min_psnr_db, self.gates.max_p99_ms
+        if psnr_db is not None and not math.isfinite(psnr_db):
+            raise InputError(f"--min-psnr: got {psnr_db}, expected a number of dB")
+        if p99_ms is not None and not 0 < p99_ms < math.inf:
+            raise InputError(f"--max-p99-ms: got {p99_ms}, expected milliseconds above 0")
+
     def rounds_of(self, chunks: int) -> int:
         """Return how many rounds are measured, with turns of so many chunks."""
         if self.rounds is not None:
             return self.rounds
+        if self.boundaries == ("file",):
+            return max(FILE_ROUNDS, self.starts or 0)
         return max(FEWEST_ROUNDS, -(-samples_for(self.percentile) // chunks), self.starts or 0)
+
+    def file_rounds_of(self, rounds: int) -> int:
+        """Return how many of the rounds have a turn at the boundary file: few, unless it is all that is wanted."""
+        if "file" not in self.boundaries:
+            return 0
+        return rounds if self.boundaries == ("file",) else min(FILE_ROUNDS, rounds)
 
     def starts_of(self, rounds: int) -> int:
         """Return how many processes of each subject share that many rounds.

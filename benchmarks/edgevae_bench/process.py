@@ -16,13 +16,14 @@ from typing import Any
 
 from edgevae.errors import EdgeVaeError, IncompatibleError, InputError, UnavailableError
 from edgevae.strict import to_dict
-from edgevae_bench.job import Job
+from edgevae_bench.job import WORKING, Job
 
 OPEN_S = 3600.0
 """Longest time to open a subject: engines may have to be built first."""
 
 ANSWER_S = 900.0
-"""Longest time for anything else: the first turn of torch.compile compiles."""
+"""Longest silence in anything else: the first turn of torch.compile compiles. What takes many turns or chunks says
+after each that it works, and may so take hours: a large model on a small board does."""
 
 
 class SubjectProcess:
@@ -38,6 +39,7 @@ class SubjectProcess:
 
     def __init__(self, job: Job) -> None:
         self._name = job.subject.name
+        self._read = b""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edgevae_bench.child"],
@@ -90,10 +92,12 @@ class SubjectProcess:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # then there is no answer either
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
-        line = self._read_line(timeout_s)
-        if not line.endswith(b"\n"):
-            raise EdgeVaeError(f"{self._name}: {self._last_words(timeout_s)}")
-        answer = json.loads(line)
+        answer = WORKING
+        while answer == WORKING:
+            line = self._read_line(timeout_s)
+            if not line.endswith(b"\n"):
+                raise EdgeVaeError(f"{self._name}: {self._last_words(timeout_s)}")
+            answer = json.loads(line)
         if "ok" in answer:
             return answer["ok"]
         kinds = {
@@ -105,14 +109,15 @@ class SubjectProcess:
     def _read_line(self, timeout_s: float) -> bytes:
         """Return the next line; without its end where the process is gone or the time is over."""
         assert self._process.stdout is not None
-        pipe, line, end = self._process.stdout.fileno(), b"", time.monotonic() + timeout_s
-        while not line.endswith(b"\n"):
+        pipe, end = self._process.stdout.fileno(), time.monotonic() + timeout_s
+        while b"\n" not in self._read:
             ready, _, _ = select.select([pipe], [], [], max(0.0, end - time.monotonic()))
             part = os.read(pipe, 1 << 16) if ready else b""
             if not part:
                 break
-            line += part
-        return line
+            self._read += part
+        line, newline, self._read = self._read.partition(b"\n")
+        return line + newline
 
     def _last_words(self, timeout_s: float) -> str:
         """Return what became of the process, which is ended now."""

@@ -16,10 +16,11 @@ from edgevae_bench.ceilings import CeilingJob, measure_ceiling
 from edgevae_bench.checkpoint import require_source
 from edgevae_bench.clip import Clip, ClipFacts, facts, parts
 from edgevae_bench.energy import find_meter
-from edgevae_bench.ledger import Ledger, resume
+from edgevae_bench.ledger import Ledger
 from edgevae_bench.nvml import open_nvml
-from edgevae_bench.plan import FILE_ROUNDS, Found, Plan, Progress
+from edgevae_bench.plan import Found, Plan, Progress
 from edgevae_bench.result import Ceiling, ModelFacts, Settings
+from edgevae_bench.resuming import resume
 from edgevae_bench.scoring import Shown
 from edgevae_bench.selection import Selection, select
 from edgevae_bench.work import Case
@@ -60,7 +61,7 @@ def run(plan: Plan, *, progress: Progress = lambda what, done, of: None) -> Foun
     ledger = _begin(plan, ledger)
     ledger.ceilings = ledger.ceilings or _ceilings(selection, ledger)
     nvml = None if gpu is None else open_nvml(gpu.index)
-    shown: tuple[Shown, ...] = ()
+    shown: tuple[str, tuple[Shown, ...]] = ("", ())
     with tempfile.TemporaryDirectory(prefix="edgevae-benchmark-") as folder:
         shared = Shared(
             plan=plan,
@@ -73,7 +74,7 @@ def run(plan: Plan, *, progress: Progress = lambda what, done, of: None) -> Foun
         )
         for case in ledger.settings.cases:
             made = CaseRun(shared, case).run()
-            shown = shown or made
+            shown = shown if shown[1] else made
     result = ledger.save(is_complete=True)
     measured = [
         row for row in result.subjects if row.subject.kind == "runtime" and row.status == "measured"
@@ -87,8 +88,8 @@ def run(plan: Plan, *, progress: Progress = lambda what, done, of: None) -> Foun
         )
     return Found(
         result=result,
-        shown=shown,
-        shown_subject=measured[0].subject.name,
+        shown=shown[1],
+        shown_subject=shown[0],
         samples=tuple(ledger.samples),
     )
 
@@ -108,7 +109,6 @@ def _begin(plan: Plan, ledger: Ledger) -> Ledger:
                 raise InputError(
                     f"{output}: holds a run that was broken off; go on with --resume, or give another --output"
                 )
-    document.samples_path(output).unlink(missing_ok=True)
     return ledger
 
 
@@ -130,7 +130,7 @@ def _settings(plan: Plan, selection: Selection, gpu: Gpu | None, clip: ClipFacts
             )
     first = selection.subjects[0]
     chunks = min(_chunks(plan, case, first.chunk_frames) for case in cases)
-    rounds, file = plan.rounds_of(chunks), "file" in plan.boundaries
+    rounds = plan.rounds_of(chunks)
     in_turns = gpu is None or not gpu.integrated
     return Settings(
         cases=cases,
@@ -141,7 +141,7 @@ def _settings(plan: Plan, selection: Selection, gpu: Gpu | None, clip: ClipFacts
         chunks=chunks,
         rounds=rounds,
         starts=plan.starts_of(rounds),
-        file_rounds=min(FILE_ROUNDS, rounds) if file else 0,
+        file_rounds=plan.file_rounds_of(rounds),
         percentile=plan.percentile,
         seed=plan.seed,
         is_interleaved=in_turns if plan.is_interleaved is None else plan.is_interleaved,

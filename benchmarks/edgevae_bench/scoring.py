@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevae.errors import EdgeVaeError
 from edgevae.frames import Frames
 from edgevae.spec import VaeSpec
 from edgevae_bench import perceptual
@@ -136,7 +137,7 @@ class _Tally:
 
     def added(self, reference: Frames, other: Frames) -> _Tally:
         scores, previous = score_frames(reference, other, previous=self.previous)
-        measure = perceptual.open_lpips()
+        measure = perceptual.lpips_at(*reference.shape[1:3])
         lpips = () if isinstance(measure, str) else measure(reference, other)
         return _Tally((*self.scores, *scores), previous, (*self.lpips, *lpips))
 
@@ -150,7 +151,7 @@ def _row(
     spec: VaeSpec,
     apart: float | None,
 ) -> QualityRow:
-    lpips = perceptual.open_lpips()
+    lpips = perceptual.lpips_at(case.height_px, case.width_px)
     pixels = spec.temporal_factor * spec.spatial_factor**2
     return QualityRow(
         subject=subject,
@@ -171,7 +172,10 @@ def _with_vmaf(row: QualityRow, reference: Iterable[Frames], made: Reconstructio
     _, why = perceptual.ffmpeg_with_vmaf()
     if why is not None:
         return dataclasses.replace(row, unavailable=row.unavailable | {"vmaf": why})
-    value = perceptual.vmaf(reference, made.frames(), folder=made.folder)
+    try:
+        value = perceptual.vmaf(reference, made.frames(), folder=made.folder)
+    except EdgeVaeError as error:  # one figure is missing, not the subject
+        return dataclasses.replace(row, unavailable=row.unavailable | {"vmaf": str(error)})
     return dataclasses.replace(row, vmaf=value)
 
 

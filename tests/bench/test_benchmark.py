@@ -30,6 +30,26 @@ def benchmark(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
+def test_who_breaks_a_run_off_is_told_how_to_go_on(video, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "r.json"
+
+    def broken_off(*_subject: object) -> None:
+        raise KeyboardInterrupt
+
+    # At the first turn: the document is there by then.
+    monkeypatch.setattr("edgevae_bench.case_run.CaseRun._take_turn", broken_off)
+    arguments = (BUNDLE, "--video", video, "--threads", 1, "--size", "40x24", "-o", output)
+    monkeypatch.setattr(sys, "argv", ["edgevae", "benchmark", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--boundary", "stream", "--frames", "8"])
+    with pytest.raises(SystemExit) as stop:
+        edgevae.cli.main()
+    assert stop.value.code == 1
+    assert list(filter(None, capsys.readouterr().err.splitlines())) == [
+        f"edgevae: {output}: go on with --resume",
+        "edgevae: interrupted; nothing was left half-written",
+    ]
+
+
 def test_without_a_checkpoint_the_runtime_alone_is_measured_and_pytorch_never_loaded(
     video, tmp_path
 ):

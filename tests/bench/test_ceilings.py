@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgevae_bench import ceilings
 from edgevae_bench.onnxruntime_ceilings import CHANNELS, DEPTH, HEIGHT, WIDTH, convolutions
 
 
@@ -17,3 +18,9 @@ def test_the_convolutions_of_onnx_runtime_are_all_done():
     assert np.ptp(found[0, :, HEIGHT // 2, WIDTH // 2]) < 1e-6
     assert flop == DEPTH * 2 * CHANNELS**2 * 9 * HEIGHT * WIDTH
     assert name.startswith("ONNX Runtime, 4 3x3 convolutions")
+
+
+def test_a_machine_that_is_too_slow_for_the_kernels_does_without_and_says_so(monkeypatch):
+    monkeypatch.setattr(ceilings, "LONGEST_S", 0.01)
+    job = ceilings.CeilingJob(device="cpu", precision="fp32", threads=1)
+    assert "of fp32 on cpu were not measured within" in str(ceilings.measure_ceiling(job))

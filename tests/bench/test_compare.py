@@ -132,6 +132,18 @@ def test_a_control_that_moves_alone_is_called_different():
     assert set.union(*verdicts.values()) == {"same"}
 
 
+def test_the_control_of_a_call_with_numpy_arrays_is_not_one_with_arrays_on_a_gpu():
+    """On a GPU there are both; here all of PyTorch became slower with arrays on the device, and we on the host."""
+    quiet = {"drift": 0.005, "spread": 0.005}
+    host = drifting(1, **quiet), drifting(2, factor=1.1, **quiet)
+    device = [[replace(s, arrays="device") for s in drifting(seed, **quiet)] for seed in (3, 4)]
+    torch = [
+        replace(s, ms=tuple(1.2 * ms for ms in s.ms)) if s.subject.startswith("pytorch") else s
+        for s in device[1]
+    ]
+    assert changes(host[0] + device[0], host[1] + torch)[OURS] == {"slower", "same"}
+
+
 def test_rows_of_few_starts_are_never_called_different_however_far_apart():
     few = changes(drifting(1, starts=3), drifting(2, starts=3, factor=2.0))
     assert few[OURS] == {"too few starts"}
@@ -225,7 +237,33 @@ def test_a_slower_backend_of_ours_is_exit_code_3_where_that_is_asked_for(
     assert run(monkeypatch, files[0], files[0], "--fail-if-slower") == 0
 
 
+def test_a_gate_that_could_not_close_is_refused(tmp_path, monkeypatch, capsys):
+    """Results of one start, as they were before there were starts: 3 times as slow is `too few starts`."""
+    paths = [tmp_path / "before.json", tmp_path / "after.json"]
+    for path, slower in zip(paths, ({}, {OURS: 3.0}), strict=True):
+        document.write_json(invented.result(slower=slower), path)
+        taken = [replace(s, start=0) for s in invented.samples(3, slower=slower)]
+        samples.append(document.samples_path(path), taken)
+    assert run(monkeypatch, *paths) == 0
+    assert "0 of 72 rows differ, of 72 no difference could be told" in capsys.readouterr().out
+    assert run(monkeypatch, *paths, "--fail-if-slower") == 4
+    assert "none could be told slower, their starts are too few" in capsys.readouterr().err
+
+
+def test_a_run_that_was_broken_off_is_said_to_be(files, monkeypatch, capsys):
+    document.write_json(replace(invented.result(), is_complete=False), files[1])
+    assert run(monkeypatch, *files) == 0
+    assert "differs: whole run: True before, False after" in capsys.readouterr().out
+
+
 def test_a_result_without_its_samples_is_refused(files, monkeypatch, capsys):
     document.samples_path(files[1]).unlink()
     assert run(monkeypatch, *files) == 4
     assert "after.samples.jsonl" in capsys.readouterr().err
+
+
+def test_samples_of_another_run_are_refused(files, monkeypatch, capsys):
+    path = document.samples_path(files[1])
+    path.write_text("\n".join(path.read_text().splitlines()[1:]) + "\n")
+    assert run(monkeypatch, *files) == 4
+    assert "expected the 96 of after.json; keep each" in capsys.readouterr().err

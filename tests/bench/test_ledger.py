@@ -10,8 +10,9 @@ import pytest
 
 from edgevae.errors import IncompatibleError
 from edgevae_bench import document, samples
-from edgevae_bench.ledger import Ledger, resume
+from edgevae_bench.ledger import Ledger
 from edgevae_bench.result import Gates
+from edgevae_bench.resuming import resume
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -49,6 +50,19 @@ def test_a_run_goes_on_with_figures_that_six_digits_cannot_hold(tmp_path):
     assert found.created_utc == first.created_utc
 
 
+def test_what_was_noted_of_the_clip_and_the_machine_is_said_after_a_break_too(tmp_path):
+    busy = replace(PLANNED.environment, load_average_1min=3.5)
+    first = with_turns(begun(tmp_path, environment=busy, notes=["the clip has only 8 frames"]))
+    before = first.save().warnings
+    later = replace(PLANNED.environment, git_commit="1" * 40)
+    after = resume(begun(tmp_path, environment=later)).result(is_complete=True).warnings
+    assert "the clip has only 8 frames" in before
+    assert any("load average 3.5" in text for text in before)
+    assert set(before) <= set(after)
+    assert len(set(after)) == len(after)
+    assert f"begun at commit {'0' * 40}, gone on with at {'1' * 40}" in after
+
+
 def test_a_run_that_was_broken_off_before_its_first_turn_begins_again(tmp_path):
     begun(tmp_path).save()
     assert resume(begun(tmp_path)).samples == []
@@ -70,9 +84,11 @@ def test_a_run_that_was_broken_off_while_a_sample_was_written_takes_that_turn_ag
 
 @pytest.mark.parametrize("program", ["/opt/env/bin/edgevae", "-c", "/opt/edgevae/__main__.py"])
 def test_the_command_line_names_the_command_and_no_folder(tmp_path, monkeypatch, program):
-    monkeypatch.setattr(sys, "argv", [program, "benchmark", "/home/me/mine", "-o", "out/a.json"])
+    monkeypatch.setattr(
+        sys, "argv", [program, "benchmark", "/home/me/mine", "--video=/a/b.mp4", "-o", "out/a.json"]
+    )
     command = begun(tmp_path).result(is_complete=False).command
-    assert command == ("edgevae", "benchmark", "mine", "-o", "out/a.json")
+    assert command == ("edgevae", "benchmark", "mine", "--video=b.mp4", "-o", "out/a.json")
 
 
 def test_samples_that_are_gone_are_an_error_where_there_were_turns(tmp_path):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevae.errors import UnavailableError
+from edgevae.bundle import Bundle
+from edgevae.errors import EdgeVaeError, UnavailableError
 from edgevae_bench import perceptual
 from edgevae_bench.clip import Clip, parts
+from edgevae_bench.scoring import Reconstruction, score
+from edgevae_bench.work import Case
 
 
 @pytest.fixture
@@ -39,3 +42,37 @@ def test_without_an_ffmpeg_that_has_it_vmaf_says_what_to_install(clip, tmp_path,
             perceptual.vmaf(parts(clip, chunk_frames=4), [], folder=tmp_path)
     finally:
         perceptual.ffmpeg_with_vmaf.cache_clear()
+
+
+def test_frames_that_are_too_small_for_a_metric_cost_that_figure_and_no_other(
+    video, tiny_bundle, tmp_path
+):
+    """libvmaf 3 crashes where a side is 16 pixels; a run at that size went with it."""
+    small = Clip(path=str(video), max_frames=4, size_px=(16, 16))
+    (source,) = parts(small, chunk_frames=4)
+    np.save(tmp_path / "frames-1.npy", source)
+    scored = score(
+        "one",
+        Reconstruction(folder=tmp_path, chunks=1, nonfinite_latents=0),
+        clip=small,
+        case=Case(height_px=16, width_px=16, batch_clips=1),
+        spec=Bundle.open(tiny_bundle).manifest.spec,
+        chunk_frames=4,
+        reference=None,
+        workers=1,
+    )
+    (row,) = scored.rows
+    assert (row.quality.identical_frames, row.vmaf, row.lpips) == (4, None, None)
+    assert row.unavailable["lpips"] == "frames of 16x16 are too small, expected sides of 32"
+    assert "vmaf" in row.unavailable
+
+
+def test_an_ffmpeg_that_fails_is_an_error_that_says_so(clip, tmp_path):
+    if (why := perceptual.ffmpeg_with_vmaf()[1]) is not None:
+        pytest.skip(why)
+    whole = list(parts(clip, chunk_frames=4))
+    shorter = [part[:, :10] for part in whole]
+    with pytest.raises(
+        EdgeVaeError, match=r"ffmpeg failed at 160x120 with exit code \d+: .*Invalid argument"
+    ):
+        perceptual.vmaf(whole, shorter, folder=tmp_path)

@@ -13,7 +13,7 @@ from edgevae.errors import EdgeVaeError, InputError
 from edgevae_bench.clip import Clip
 from edgevae_bench.job import Job, timed_chunks
 from edgevae_bench.plan import Plan
-from edgevae_bench.process import SubjectProcess
+from edgevae_bench.process import ANSWER_S, SubjectProcess
 from edgevae_bench.selection import select
 from edgevae_bench.work import Case
 
@@ -48,6 +48,17 @@ def test_a_process_that_does_not_answer_is_ended(job, monkeypatch):
         pytest.raises(EdgeVaeError, match=r"no answer within 0 s"),
     ):
         process.ask("warm_up", max_turns=10_000)
+
+
+def test_it_is_silence_that_is_limited_and_not_work(job, monkeypatch):
+    """Warm-up and reconstruction of a large model on a small board take longer than anything else may."""
+    with SubjectProcess(job) as process:
+        limits, read_line = [], process._read_line
+        monkeypatch.setattr(process, "_read_line", lambda s: limits.append(s) or read_line(s))
+        assert process.ask("reconstruct", max_frames=None)["chunks"] == 3
+        assert limits == [ANSWER_S] * (3 + 1)
+        assert process.ask("warm_up", max_turns=2)["turns"] == 2
+        assert len(limits) == 4 + 2 + 1
 
 
 def test_an_error_of_the_subject_keeps_its_kind_and_reason(job):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from edgevae.errors import IncompatibleError, InputError, UnavailableError
 from edgevae_bench import document, samples
+from edgevae_bench.energy import CounterMeter
 from edgevae_bench.plan import Plan
 from edgevae_bench.process_memory import STATUS
 from edgevae_bench.result import Gates
@@ -208,6 +212,63 @@ def test_the_rest_of_a_start_that_was_broken_off_is_a_start_of_its_own(plan, tmp
     ]
 
 
+def test_what_was_broken_off_while_it_was_weighed_is_weighed_by_the_run_that_goes_on(
+    plan, tmp_path, monkeypatch
+):
+    meter = CounterMeter("a clock, one watt", time.perf_counter)
+    monkeypatch.setattr("edgevae_bench.run.find_meter", lambda nvml, is_gpu: meter)
+    monkeypatch.setattr("edgevae_bench.weighing.ENERGY_S", 0.01)
+    monkeypatch.setattr("edgevae_bench.weighing.IDLE_S", 0.01)
+    asked = replace(plan, rounds=1, boundaries=("stream",), output=tmp_path / "result.json")
+
+    def stop(what, done, of):
+        if what.startswith("energy"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(asked, progress=stop)
+    found = run(replace(asked, is_resumed=True)).result
+    assert [row.work.operation for row in found.energy] == ["encode", "decode", "round_trip"]
+    assert found.subjects[0].turns == 1
+
+
+def test_a_run_that_finds_nothing_leaves_the_result_that_it_was_to_replace(plan, tmp_path):
+    asked = replace(plan, rounds=1, boundaries=("stream",), output=tmp_path / "result.json")
+    old = run(asked).result
+
+    def stop(what, done, of):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(asked, progress=stop)
+    result, taken = document.read_with_samples(asked.output)
+    assert (result.created_utc, {s.round for s in taken}) == (old.created_utc, {0})
+
+
+def test_a_subject_that_fails_in_its_second_start_keeps_the_figures_of_its_first(
+    plan, tmp_path, monkeypatch
+):
+    both = replace(plan, backends=("onnxruntime",), precisions=("fp32", "fp16"), starts=2)
+    chosen = replace(select(both), named=frozenset())
+    monkeypatch.setattr("edgevae_bench.run.select", lambda plan: chosen)
+    openings = []
+
+    def kill(what, done, of):
+        openings.append(what == "opening onnxruntime_fp16")
+        if openings[-1] and sum(openings) == 2:
+            (first,) = psutil.Process().children()
+            first.kill()
+
+    found = run(both, progress=kill)
+    failed, whole = found.result.subjects
+    assert (failed.status, whole.status) == ("failed", "measured")
+    assert failed.reason == f"{OURS}: its process ended with SIGKILL"
+    assert (failed.turns, whole.turns) == (1, 2)
+    counts = {row.subject: row.latency.n for row in found.result.latency}
+    assert counts == {OURS: 2, "onnxruntime_fp16": 4}
+    assert found.shown_subject == OURS, "whose frames they are, though it failed later"
+
+
 def test_turns_from_file_to_file_are_spread_over_the_run():
     settings = replace(invented.result().settings, rounds=10, file_rounds=5)
     assert [n for n in range(10) if settings.has_file_turn(n)] == [0, 2, 4, 6, 8]
@@ -273,6 +334,10 @@ def test_plans_that_cannot_be_are_refused(plan, changes, message):
             {"gates": Gates(max_p99_ms=1.0), "boundaries": ("stream",)},
             r"--max-p99-ms: is held against the boundary call",
         ),
+        ({"boundaries": ("file",), "batches": (1, 2)}, r"--boundary file: a file is one clip, got"),
+        ({"gates": Gates(max_p99_ms=0.0)}, r"--max-p99-ms: got 0.0, expected milliseconds above"),
+        ({"gates": Gates(max_p99_ms=math.inf)}, r"--max-p99-ms: got inf"),
+        ({"gates": Gates(min_psnr_db=math.nan)}, r"--min-psnr: got nan, expected a number of dB"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(plan, changes, message):
@@ -285,6 +350,15 @@ def test_the_rounds_are_enough_for_the_percentile(plan):
     assert asked.rounds_of(8) == 10
     assert replace(asked, percentile=99).rounds_of(8) == 13
     assert replace(asked, percentile=99, rounds=3).rounds_of(8) == 3
+
+
+def test_turns_from_file_to_file_are_few_unless_they_are_all_that_is_wanted(plan):
+    asked = replace(plan, rounds=None, starts=None, boundaries=("call", "file"))
+    assert asked.file_rounds_of(asked.rounds_of(8)) == 5
+    alone = replace(asked, boundaries=("file",))
+    assert (alone.rounds_of(8), alone.file_rounds_of(5)) == (5, 5)
+    assert replace(alone, starts=8).rounds_of(8) == 8
+    assert replace(alone, rounds=12).file_rounds_of(12) == 12
 
 
 def test_a_checkpoint_is_measured_in_both_memory_formats_unless_one_is_named(plan, tiny_checkpoint):

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from edgevae.errors import InputError
 from edgevae_bench.module_command import run
+from edgevae_bench.options import require_place
 from edgevae_bench.page.options import report_options
 
 
@@ -21,11 +23,14 @@ def command(result: Path, report: Path | None, markdown: Path | None, csv: Path 
     from edgevae_bench import document, samples
     from edgevae_bench.page.files import write_reports
 
-    found = document.read_json(result)
-    rows = {}
-    if found.samples_file is not None:
-        rows = samples.by_row(samples.read(result.with_name(found.samples_file)))
-    write_reports(found, rows, html=report, markdown=markdown, csv=csv)
+    wanted = (report, "--report", ".html"), (markdown, "--markdown", ".md"), (csv, "--csv", ".csv")
+    for path, option, suffix in wanted:
+        require_place(path, option, suffix=suffix)
+    if not any(path for path, _, _ in wanted):
+        raise InputError("page: got nothing to write, expected --report, --markdown or --csv")
+    # Both files may have got another name since: the one that was written in may be another run's by now.
+    found, taken = document.read_with_samples(result)
+    write_reports(found, samples.by_row(taken), html=report, markdown=markdown, csv=csv)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def method(result: Result) -> tuple[Fact, ...]:
         "clip": f"{clip.name}, {size}, {rate}, sha256 {clip.sha256}",
         "rounds": f"{settings.rounds} turns of {settings.chunks} chunks, at the boundary file "
         f"{settings.file_rounds}; {turns}, nothing trimmed",
-        "starts": f"{settings.starts} processes of each subject, one after the other",
+        "starts": f"{settings.starts} of the process of each subject, one after the other",
         "percentile": f"enough turns for p{settings.percentile}",
         "quality": f"compared on {frames}",
         "device": f"{settings.device}, {settings.threads} CPU threads",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from dataclasses import replace
 from importlib import resources
 from xml.etree import ElementTree
 
@@ -166,6 +167,18 @@ def test_a_difference_of_a_hundredth_of_a_dB_does_not_fill_the_chart():
     drawing = ElementTree.fromstring(tradeoff.chart(places, SUBJECTS).drawing)
     a, b = (float(node.attrib["cy"]) for node in drawing.iter("circle"))
     assert 0 < a - b < 5
+
+
+def test_marks_of_subjects_that_are_equally_fast_and_good_do_not_cover_each_other():
+    places = [Place(subject=s, frames_per_s=f, psnr_db=31.2) for s, f in (("a", 100), ("b", 101))]
+    chart = tradeoff.chart((*places, replace(places[0], frames_per_s=20)), SUBJECTS)
+    drawing = ElementTree.fromstring(chart.drawing)
+    a, b, far = (float(node.attrib["cy"]) for node in drawing.iter("circle"))
+    assert abs(a - b) >= 2 * tradeoff.RADIUS_PX
+    assert far == a, "what covers nothing stays where it is"
+    (stalk,) = (n for n in drawing.iter("line") if n.attrib.get("class") == "stalk")
+    assert {float(stalk.attrib["y1"]), float(stalk.attrib["y2"])} == {a, b}
+    assert tradeoff.MOVED in chart.notes
 
 
 def test_bars_add_up_and_one_without_a_figure_says_why():

@@ -98,6 +98,30 @@ def test_the_files_of_a_result_measured_before_are_those_of_the_run(result, time
     assert json.loads(keep.read_text())["model"]["name"] == "invented"
 
 
+def test_the_page_of_a_result_that_was_renamed_is_of_its_own_samples(result, times, tmp_path):
+    """`out.json` became `before.json`, and another run wrote `out.json` since."""
+    for name, taken in (("before", invented.samples()), ("out", invented.samples(8))):
+        document.write_json(
+            replace(result, samples_file="out.samples.jsonl"), tmp_path / f"{name}.json"
+        )
+        samples.append(tmp_path / f"{name}.samples.jsonl", taken)
+    files = [tmp_path / "before.json", "--report", tmp_path / "page.html"]
+    done = CliRunner().invoke(command, [str(file) for file in files])
+    assert (done.exit_code, done.output) == (0, "")
+    read = document.read_json(files[0])
+    write_reports(read, times, html=tmp_path / "expected.html")
+    assert files[2].read_text() == (tmp_path / "expected.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((), "got nothing to write"), (("--report", "no/such/folder.html"), "--report: cannot write")],
+)
+def test_a_page_that_could_not_be_written_is_refused(tmp_path, arguments, message):
+    with pytest.raises(InputError, match=message):
+        CliRunner().invoke(command, [str(tmp_path / "a.json"), *arguments], catch_exceptions=False)
+
+
 def test_the_benchmark_writes_the_reports_that_were_asked_for(
     result, still, tiny_bundle, tmp_path, monkeypatch
 ):
