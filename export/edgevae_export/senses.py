@@ -69,28 +69,7 @@ def export_senses(
         step("run PyTorch fp16")
         halves = tuple(half_part(one, gates=gates) for one in checked)
     graphs, files = _graphs(checked, halves, precisions, step=step)
-    step("compare with PyTorch")
-    found = [f for half in halves for f in half.comparisons]
-    found += compare_files(checked, files, precisions, gates=gates)
-    step("build with TensorRT-RTX")
-    builds = check_builds(files, graphs, cell_px=source.spec.spatial_factor)
-    peaks = {f"{h.role} {k}": v for h in halves for k, v in h.peaks.outputs.items()}
-    layer, peak = highest(peaks) if peaks else (None, None)
-    result = Verification(
-        gates=gates,
-        comparisons=(),
-        parts=tuple(found),
-        builds=builds,
-        fp16_peak_activation=peak,
-        fp16_peak_layer=layer,
-        fp16_kept_layers=_layers({h.role: h.pins.kept for h in halves}),
-        fp16_widened_layers=_layers({h.role: h.pins.widened for h in halves}),
-        fp16_because={
-            f"{half.role} {layer}": why_pinned(layer, one.peaks, headroom=HEADROOM)
-            for half, one in zip(halves, checked, strict=False)
-            for layer in sorted(half.pins.names)
-        },
-    )
+    result = _verification(source, checked, halves, graphs, files, gates=gates, step=step)
     step("write")
     files |= {GOLDEN: _golden(checked), VERIFICATION: as_json(result)}
     bundle = write_bundle(
@@ -105,6 +84,42 @@ def export_senses(
         replace=replace_existing,
     )
     return bundle, result
+
+
+def _verification(
+    source: SensesSource,
+    checked: Sequence[CheckedPart],
+    halves: Sequence[HalfPart],
+    graphs: Sequence[GraphSpec],
+    files: Mapping[str, bytes],
+    *,
+    gates: Gates,
+    step: Step,
+) -> Verification:
+    """Return what ONNX Runtime and TensorRT's builder make of the files, beside what half precision gave."""
+    step("compare with PyTorch")
+    precisions = tuple(dict.fromkeys(g.precision for g in graphs))
+    found = [f for half in halves for f in half.comparisons]
+    found += compare_files(checked, files, precisions, gates=gates)
+    step("build with TensorRT-RTX")
+    builds = check_builds(files, graphs, cell_px=source.spec.spatial_factor)
+    peaks = {f"{h.role} {k}": v for h in halves for k, v in h.peaks.outputs.items()}
+    layer, peak = highest(peaks) if peaks else (None, None)
+    return Verification(
+        gates=gates,
+        comparisons=(),
+        parts=tuple(found),
+        builds=builds,
+        fp16_peak_activation=peak,
+        fp16_peak_layer=layer,
+        fp16_kept_layers=_layers({h.role: h.pins.kept for h in halves}),
+        fp16_widened_layers=_layers({h.role: h.pins.widened for h in halves}),
+        fp16_because={
+            f"{half.role} {name}": why_pinned(name, one.peaks, headroom=HEADROOM)
+            for half, one in zip(halves, checked, strict=False)
+            for name in sorted(half.pins.names)
+        },
+    )
 
 
 def steps(precisions: Sequence[Precision], *, senses: int) -> int:
