@@ -10,11 +10,14 @@ import torch
 from click.testing import CliRunner
 
 import edgevae
+from edgevae.bundle import Bundle
 from edgevae.cli.info import command
 from edgevae.errors import InputError, ParityError
+from edgevae.files import sha256
 from edgevae.nn.generator import Generator
 from edgevae.nn.generator_checkpoint import load_generator, save_generator
 from edgevae.nn.generator_config import GeneratorConfig
+from edgevae.runtime.shipped import locate
 from edgevae_export import decoder_alone
 from edgevae_export.export import export_bundle
 from edgevae_export.own_generator import OwnGenerator
@@ -97,6 +100,21 @@ def test_layers_are_kept_in_float32_from_the_last_one_on_until_half_precision_pa
     assert "generator.looks.head" in checked.pins.kept
     assert checked.search_runs == len(checked.pins.kept) + 1
     assert set(checked.because) == checked.pins.kept
+
+
+def test_the_shipped_generator_is_of_the_shipped_checkpoint_and_shows_two_digits():
+    bundle, folder = (
+        Bundle.open(locate("edgevae-gan-digits")),
+        locate("edgevae-gan-digits", part="checkpoint"),
+    )
+    weights = (folder / "model.safetensors").read_bytes()
+    assert bundle.manifest.checkpoint_sha256 == sha256(weights)
+    with edgevae.load_generator("edgevae-gan-digits") as generator:
+        clips = generator.generate(frames=40, count=6, seed=1)
+    lit = (clips[..., 0] > 127).mean((1, 2, 3))
+    assert ((lit > 0.01) & (lit < 0.15)).all(), "two digits on black"
+    early, late = clips[:, :20].mean((1, 2, 3, 4)), clips[:, 20:].mean((1, 2, 3, 4))
+    assert np.allclose(early, late, rtol=0.25), "and as much of them at the end"
 
 
 def test_info_says_what_a_checkpoint_of_a_generator_makes(checkpoint):

@@ -38,6 +38,8 @@ def test_a_wheel_puts_only_our_three_packages_into_site_packages(wheel):
     [
         "edgevae/py.typed",
         "edgevae/clips/flower.mp4",
+        "edgevae/models/edgevae-gan-digits/bundle/manifest.json",
+        "edgevae/models/edgevae-gan-digits/checkpoint/model.safetensors",
         "edgevae/models/edgevae-generate-digits/bundle/manifest.json",
         "edgevae/models/edgevae-generate-digits/checkpoint/prior.safetensors",
         "edgevae/models/edgevae-image-s/bundle/manifest.json",
