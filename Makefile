@@ -11,8 +11,9 @@
 #   make full-size NAME=2core-xeon   VAEs of diffusers at their published size and 512x512 against diffusers itself, on the
 #                CPU of a machine with nothing else to do, into benchmarks/results/foreign; an hour on two cores
 #   make docs    write docs/cli.md from --help, the tables of docs/architecture.md from the modules, the schema of the
-#                benchmark's results from its classes, the figures of README.md, docs/results.svg, docs/predict.md and
-#                docs/generate.md from benchmarks/results, and the table of docs/foreign.md from docs/families.json
+#                benchmark's results from its classes, the figures of README.md, docs/results.svg, docs/predict.md,
+#                docs/multimodal.md and docs/generate.md from benchmarks/results, and the table of docs/foreign.md from
+#                docs/families.json
 #   make cards   write the figures of the model cards from benchmarks/results/quality-*.json
 #   make assets  write the tiny models of the tests again
 #   make clean   remove what these targets made
@@ -86,6 +87,7 @@ docs: $(VENV)/ready
 	$(RUN) docs/make_results.py
 	$(RUN) docs/make_predict.py
 	$(RUN) docs/make_generation.py
+	$(RUN) docs/make_multimodal.py
 	$(RUN) docs/make_families.py
 
 families: $(VENV)/ready

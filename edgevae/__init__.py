@@ -28,6 +28,7 @@ from edgevae.errors import (
 )
 from edgevae.frames import chunks
 from edgevae.runtime.generator import Generator, load_generator
+from edgevae.runtime.multimodal import LatentPosterior, MultimodalVae, load_multimodal
 from edgevae.runtime.predictor import Predictor, load_predictor
 from edgevae.runtime.stream import StreamState
 from edgevae.runtime.tensorrt_options import TensorRtOptions
@@ -47,7 +48,9 @@ __all__ = [
     "IncompatibleError",
     "InputError",
     "IntegrityError",
+    "LatentPosterior",
     "MediaError",
+    "MultimodalVae",
     "OutOfMemoryError",
     "ParityError",
     "Predictor",
@@ -64,5 +67,6 @@ __all__ = [
     "chunks",
     "load",
     "load_generator",
+    "load_multimodal",
     "load_predictor",
 ]

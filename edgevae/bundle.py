@@ -18,65 +18,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from edgevae.errors import ConfigError, IncompatibleError, InputError, IntegrityError
+from edgevae.errors import InputError, IntegrityError
 from edgevae.files import atomic_folder, sha256
-from edgevae.roles import FLOWS, VAE, Role
-from edgevae.spec import GraphSpec, Precision, VaeSpec, one_of
-from edgevae.strict import from_dict, to_dict
+from edgevae.manifest import FileEntry, Manifest, least_version, parse_manifest
+from edgevae.roles import Role, in_order
+from edgevae.senses import SensesSpec
+from edgevae.spec import GraphSpec, Precision, VaeSpec
+from edgevae.strict import to_dict
 
-FORMAT_VERSIONS = (1, 2, 3)
-"""What this edgevae reads.
-
-2 is 1 with `nested_channels`, `lead_frames` and a halo of the whole frame in the spec. 3 is 2 with other graphs than an
-encoder and a decoder, or with the size of pictures that are made of noise.
-
-A bundle is written as the lowest version that can say what it holds: one without any of these stays readable for every
-edgevae, and one with them is refused by those that would not know what is meant.
-"""
 MANIFEST, DIGEST = "manifest.json", "manifest.sha256"
 GOLDEN, VERIFICATION = "golden.safetensors", "verification.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileEntry:
-    """One file of the bundle."""
-
-    bytes: int
-    """Its size."""
-    sha256: str
-    """Its digest, in hexadecimal."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What `manifest.json` holds."""
-
-    format_version: int
-    """Of the bundle: the lowest of `FORMAT_VERSIONS` that can say what it holds."""
-    name: str
-    """The model's name, for people."""
-    edgevae_version: str
-    """Which edgevae wrote it."""
-    checkpoint_sha256: str
-    """Digest of the weights that it was exported from."""
-    spec: VaeSpec
-    """Factors, state, halo and normalisation."""
-    graphs: tuple[GraphSpec, ...]
-    """One per role and precision. What is no encoder or decoder has its caches here, not in the spec: latents are
-    those of the VAE, whatever is built on it."""
-    files: dict[str, FileEntry]
-    """Every file of the bundle but the manifest and its digest."""
-    picture_px: tuple[int, int] | None = None
-    """Height and width of the pictures that the model makes of noise, as it was trained to; None for one that is
-    given its pictures. A key only where there is one."""
-
-    @property
-    def model_digest(self) -> str:
-        """sha256 of weights and specification: the same however and wherever the model was exported."""
-        spec = json.dumps(self.spec.stored(), sort_keys=True)
-        return sha256(f"{self.checkpoint_sha256} {spec}".encode())
 
 
 @dataclass(frozen=True)
@@ -114,7 +66,7 @@ class Bundle:
                 f"{folder / MANIFEST}: sha256 is {digest[:12]}..., expected {written[:12]}...; "
                 "copy or export the bundle again"
             )
-        return cls(folder, _parse(data, where=str(folder / MANIFEST)), digest)
+        return cls(folder, parse_manifest(data, where=str(folder / MANIFEST)), digest)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file, after checking its digest.
@@ -171,9 +123,8 @@ class Bundle:
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """The roles of which there are graphs, in the order of `FLOWS`."""
-        have = {g.role for g in self.manifest.graphs}
-        return tuple(role for role in FLOWS if role in have)
+        """The roles of which there are graphs, in the order of `FLOWS`, then those of senses."""
+        return in_order(g.role for g in self.manifest.graphs)
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -200,6 +151,7 @@ def write_bundle(
     graphs: tuple[GraphSpec, ...],
     edgevae_version: str,
     picture_px: tuple[int, int] | None = None,
+    senses: SensesSpec | None = None,
     replace: bool = False,
 ) -> Bundle:
     """Write a bundle, whole or not at all, and return it opened.
@@ -213,6 +165,7 @@ def write_bundle(
         graphs: The graphs; each one's `file` is among `files`.
         edgevae_version: Which edgevae writes it.
         picture_px: Height and width of the pictures that it makes of noise, where it makes any.
+        senses: What the senses are, of a model of several.
         replace: Put the new bundle in the place of an existing one.
 
     Raises:
@@ -230,7 +183,7 @@ def write_bundle(
         n: FileEntry(bytes=len(data), sha256=sha256(data)) for n, data in sorted(files.items())
     }
     manifest = Manifest(
-        format_version=_least_version(spec, graphs, picture_px),
+        format_version=least_version(spec, graphs, picture_px),
         name=name,
         edgevae_version=edgevae_version,
         checkpoint_sha256=checkpoint_sha256,
@@ -238,10 +191,12 @@ def write_bundle(
         graphs=graphs,
         files=entries,
         picture_px=picture_px,
+        senses=senses,
     )
     stored = to_dict(manifest) | {"spec": spec.stored()}
-    if picture_px is None:
-        del stored["picture_px"]
+    for key, value in {"picture_px": picture_px, "senses": senses}.items():
+        if value is None:
+            del stored[key]
     data = (json.dumps(stored, indent=1) + "\n").encode()
     with atomic_folder(folder, replace=replace) as partial:
         for file, content in {
@@ -267,78 +222,3 @@ def _require_bundle(folder: Path) -> None:
             raise InputError(
                 f"{folder}: no {name} in it, so it is no bundle; make one with `edgevae export`"
             )
-
-
-def _parse(data: bytes, *, where: str) -> Manifest:
-    try:
-        parsed: Any = json.loads(data)  # Any: not checked yet
-    except ValueError as error:
-        raise IncompatibleError(f"{where}: not JSON ({error}); export the bundle again") from error
-    version = parsed.get("format_version") if isinstance(parsed, dict) else None
-    if type(version) is not int or version not in FORMAT_VERSIONS:
-        raise IncompatibleError(
-            f"{where}: format version {version!r}, this edgevae reads {one_of(FORMAT_VERSIONS)}; "
-            "use a newer edgevae, or export the bundle again"
-        )
-    try:
-        manifest = from_dict(Manifest, parsed, where=where)
-    except ConfigError as error:
-        raise IncompatibleError(str(error)) from error
-    problem = _contradiction(manifest)
-    if problem:
-        raise IncompatibleError(f"{where}: {problem}; export the bundle again")
-    for file in [*manifest.files, *(g.file for g in manifest.graphs)]:
-        if Path(file).name != file or file not in manifest.files:
-            raise IncompatibleError(
-                f"{where}: file {file!r} is not a listed file of the bundle's own folder"
-            )
-    return manifest
-
-
-def _beyond_version_1(spec: VaeSpec) -> tuple[str, ...]:
-    """Return what a specification says that format version 1 has no words for."""
-    said = {
-        "nested channels": bool(spec.nested_channels),
-        "lead frames": bool(spec.lead_frames),
-        "halo of the whole frame": None in (spec.encoder_halo_px, spec.decoder_halo_cells),
-    }
-    return tuple(name for name, there in said.items() if there)
-
-
-def _least_version(
-    spec: VaeSpec, graphs: tuple[GraphSpec, ...], picture_px: tuple[int, int] | None
-) -> int:
-    """Return the lowest format version that can say what a bundle holds."""
-    if {g.role for g in graphs} - set(VAE) or picture_px is not None:
-        return 3
-    return 2 if _beyond_version_1(spec) else 1
-
-
-def _contradiction(manifest: Manifest) -> str | None:
-    """Return what in a manifest contradicts itself, or None."""
-    beyond = _beyond_version_1(manifest.spec)
-    if beyond and manifest.format_version < 2:
-        return f"format version {manifest.format_version} has no {' and no '.join(beyond)}"
-    others = sorted({g.role for g in manifest.graphs} - set(VAE))
-    if others and manifest.format_version < 3:
-        return f"format version {manifest.format_version} has no {' and no '.join(others)}"
-    cell, picture = manifest.spec.spatial_factor, manifest.picture_px
-    if picture is not None and (manifest.format_version < 3 or min(picture) < 1):
-        return f"picture_px is {list(picture)} in format version {manifest.format_version}"
-    if picture is not None and any(side % cell for side in picture):
-        return f"picture_px is {list(picture)}, no multiple of the {cell} pixels of a cell"
-    seen = set[tuple[Role, Precision]]()
-    for graph in manifest.graphs:
-        if graph.chunk_frames < 1 or graph.chunk_frames % manifest.spec.temporal_factor:
-            return f"{graph.file} takes chunks of {graph.chunk_frames} frames, no multiple of the temporal factor"
-        if graph.chunk_frames != manifest.graphs[0].chunk_frames:
-            return f"{graph.file} takes chunks of another length than {manifest.graphs[0].file}"
-        if not graph.inputs or not graph.outputs:
-            return f"{graph.file} has no input or no output"
-        given = manifest.spec.state(graph.role) if graph.role in VAE else graph.state
-        if [(t.name, t.shape) for t in graph.state] != [(t.name, t.shape) for t in given]:
-            return f"the state of {graph.file} is not that of the spec"
-        if (graph.role, graph.precision) in seen:
-            return f"there are two graphs for the {graph.role} in {graph.precision}"
-        seen.add((graph.role, graph.precision))
-    return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from edgevae.errors import ConfigError, InputError
-from edgevae.roles import FLOWS, Flow
+from edgevae.roles import Flow, flow_of
 from edgevae.roles import Role as Role  # where the other types of a graph are
 from edgevae.strict import to_dict
 
@@ -189,7 +189,7 @@ class GraphSpec:
     """
 
     role: Role
-    """What it is in the model; `FLOWS` says what goes in and comes out."""
+    """What it is in the model, which says what goes in and comes out."""
     precision: Precision
     """The arithmetic of the graph; frames are uint8 and latents float32 at its boundary in either."""
     file: str
@@ -201,10 +201,14 @@ class GraphSpec:
     outputs: tuple[TensorSpec, ...]
     """The data tensor (and `log_variance` where exported), then the state."""
 
+    def __post_init__(self) -> None:
+        if self.inputs and self.outputs:  # a graph without them is refused by the bundle
+            _ = self.flow
+
     @property
     def flow(self) -> Flow:
         """What goes through it."""
-        return FLOWS[self.role]
+        return flow_of(self.role, self.inputs[0].name, self.outputs[0].name)
 
     @property
     def data(self) -> TensorSpec:

@@ -44,6 +44,12 @@ def tiny_prior_bundle() -> Path:
 
 
 @pytest.fixture
+def tiny_senses_bundle() -> Path:
+    """The bundle of a tiny VAE of video, sound and tracks; not to be written to."""
+    return ASSETS / "tiny-senses.bundle"
+
+
+@pytest.fixture
 def tiny_checkpoint() -> Path:
     """The checkpoint of `tiny_bundle`; not to be written to."""
     return ASSETS / "tiny-video.checkpoint"

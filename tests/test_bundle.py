@@ -81,11 +81,11 @@ def test_what_is_no_bundle_is_said_to_be_none(tmp_path):
 
 
 def test_another_format_version_is_incompatible(own_bundle):
-    for version in (4, "1", True):
+    for version in (5, "1", True):
         rewrite(own_bundle, lambda m, version=version: m.update(format_version=version))
         with pytest.raises(
             IncompatibleError,
-            match=f"format version {version!r}, this edgevae reads 1, 2 or 3; use",
+            match=f"format version {version!r}, this edgevae reads 1, 2, 3 or 4; use",
         ):
             Bundle.open(own_bundle)
 

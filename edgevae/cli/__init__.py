@@ -41,6 +41,10 @@ COMMANDS = {
     ),
     "predict": ("edgevae.cli.predict:command", "Continue a clip: the frames that come after it."),
     "generate": ("edgevae.cli.generate:command", "Make clips out of noise."),
+    "translate": (
+        "edgevae.cli.translate:command",
+        "Fill in a sense of a clip out of others: video, sound, tracks, another camera.",
+    ),
     "benchmark": (
         "edgevae_bench.cli:command",
         "Measure speed and quality, against PyTorch where a checkpoint is given.",

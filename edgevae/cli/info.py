@@ -10,6 +10,7 @@ import click
 from edgevae.bundle import VERIFICATION, Bundle, is_bundle
 from edgevae.cli.options import json_option, model_argument, print_result
 from edgevae.errors import InputError, UnavailableError
+from edgevae.senses import SensesSpec
 from edgevae.spec import VaeSpec
 from edgevae.strict import to_dict
 
@@ -51,6 +52,7 @@ def _bundle(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
         f"{manifest.name}  bundle, format {manifest.format_version}, written by edgevae {manifest.edgevae_version}",
         f"digest     {bundle.digest}",
         *_spec_lines(manifest.spec),
+        *_sense_lines(manifest.senses),
     ]
     if manifest.picture_px is not None:
         height, width = manifest.picture_px
@@ -85,10 +87,13 @@ def _checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
         from edgevae.nn.generator_graph import generator_spec
         from edgevae.nn.predictor_checkpoint import has_predictor, load_predictor
         from edgevae.nn.prior_checkpoint import has_prior, load_prior
+        from edgevae.nn.senses_checkpoint import is_senses_checkpoint
     except ImportError as error:
         raise UnavailableError(
             f"{path}: is a checkpoint, and reading it needs PyTorch ({error})"
         ) from error
+    if is_senses_checkpoint(path):
+        return _senses_checkpoint(path)
     if has_generator(path):
         generator = load_generator(path)
         spec, what = generator_spec(generator.config), f"generator of {generator.config.kind}"
@@ -123,6 +128,30 @@ def _network(
         "spec": to_dict(spec),
     }
     return result, "\n".join([title, *_spec_lines(spec)])
+
+
+def _senses_checkpoint(path: Path) -> tuple[dict[str, Any], str]:  # Any: JSON values
+    from edgevae.nn.senses_checkpoint import load_senses
+
+    vae = load_senses(path)
+    count = sum(p.numel() for p in vae.parameters())
+    lines = [
+        f"{path.resolve().name}  checkpoint, VAE of several senses, {count} parameters, "
+        f"{vae.config.latent_channels} channels a window",
+        *_sense_lines(vae.config.spec),
+    ]
+    config = to_dict(vae.config)
+    return {"kind": "checkpoint", "parameters": count, "config": config}, "\n".join(lines)
+
+
+def _sense_lines(senses: SensesSpec | None) -> list[str]:
+    if senses is None:
+        return []
+    return [
+        f"sense      {s.name}: {s.kind} [{', '.join(map(str, s.shape))}] a window of "
+        f"{senses.window_frames / senses.frames_per_second:g} s"
+        for s in senses.senses
+    ]
 
 
 def _spec_lines(spec: VaeSpec) -> list[str]:

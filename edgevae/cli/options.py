@@ -15,6 +15,7 @@ from edgevae.runtime.vae import Vae
 
 if TYPE_CHECKING:
     from edgevae.runtime.generator import Generator
+    from edgevae.runtime.multimodal import MultimodalVae
     from edgevae.runtime.predictor import Predictor
     from edgevae.runtime.tiling import Tiling
 
@@ -130,6 +131,17 @@ def open_generator(
     from edgevae.runtime.generator import load_generator
 
     return load_generator(resolve_model(model), plain_normal=plain_normal, **_chosen(**backend))
+
+
+def open_multimodal(model: str, **backend: Any) -> MultimodalVae:  # Any: those of _chosen
+    """Return the opened model of several senses that MODEL stands for, as `load_model`.
+
+    Raises:
+        EdgeVaeError: as `edgevae.load_multimodal`, or `resolve_model`.
+    """
+    from edgevae.runtime.multimodal import load_multimodal
+
+    return load_multimodal(resolve_model(model), **_chosen(**backend))
 
 
 def _chosen(

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from edgevae.cli.train_senses import train_senses
 from edgevae.errors import InputError, UnavailableError
 
 _FOLDER = click.Path(path_type=Path)
@@ -38,11 +39,12 @@ _FOLDER = click.Path(path_type=Path)
 )
 @click.option(
     "--model",
-    type=click.Choice(["vae", "predictor", "prior", "gan"]),
+    type=click.Choice(["vae", "predictor", "prior", "gan", "multimodal"]),
     default="vae",
     show_default=True,
     help="What is trained; a predictor continues clips, a prior makes them in the latents of a VAE, a gan by itself; "
-    "all three take DATA moving-digits.",
+    "all three take DATA moving-digits. A multimodal one has several senses: DATA is made-world, a folder of clips "
+    "with sound, or one of scenes with a file a camera.",
 )
 @click.option(
     "--digits",
@@ -94,6 +96,7 @@ def command(
       edgevae train moving-digits --model predictor --digits mnist/ -o runs/next
       edgevae train moving-digits --model gan --digits mnist/ -o runs/made
       edgevae train moving-digits --model prior --from runs/digits/checkpoint --digits mnist/ -o runs/prior
+      edgevae train made-world --model multimodal -o runs/senses
       edgevae train clips/ -o runs/tuned --from edgevae-video-s --learning-rate 2e-4
       torchrun --nproc-per-node 4 -m edgevae train clips/ -o runs/first
     """
@@ -103,6 +106,11 @@ def command(
     if resume is not None:
         beside = {"data": data, "output": output, "config": config, "from": weights, "val": val}
         _refuse_beside_resume(beside | given)
+    elif model == "multimodal":
+        others = {"digits": digits, "from": weights, "val": val, "tensorboard": tensorboard}
+        given |= {name: value for name, value in others.items() if value}
+        _show(train_senses(data, output, config, max_minutes, given))
+        return
     elif model in DIGIT_MODELS:
         given |= {"config": config, "val": val, "tensorboard": tensorboard or None}
         _train_on_digits(data, output, model, digits, weights, max_minutes, given)
@@ -129,9 +137,9 @@ def command(
 
     session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
     if resume is not None:
-        of_digits = DIGIT_MODELS.get(model_of_run(resume) or "")
-        if of_digits is not None:
-            own_fit = importlib.import_module(f"{of_digits[0]}.fit")
+        own_package = PACKAGES.get(model_of_run(resume) or "")
+        if own_package is not None:
+            own_fit = importlib.import_module(f"{own_package}.fit")
             _show(own_fit.resume(resume, max_minutes=session.max_minutes))
         else:
             _show(fit.resume(resume, session=session))
@@ -154,6 +162,12 @@ DIGIT_MODELS = {
     "gan": ("edgevae.training.generation", "GanConfig"),
 }
 """What is trained on moving digits alone: by --model its package and its configuration."""
+
+PACKAGES = {
+    **{model: package for model, (package, _) in DIGIT_MODELS.items()},
+    "multimodal": "edgevae.training.senses",
+}
+"""What trains each model but a VAE of frames."""
 
 DIGIT_OPTIONS = ("steps", "batch_clips", "learning_rate", "precision", "seed")
 """What of a run's values theirs have too."""

@@ -102,7 +102,7 @@ def _golden(
 ) -> tuple[np.ndarray, tuple[Reference, ...]]:
     """Return the golden data of a graph, and what it must become where a profile takes its size."""
     vectors = golden.read(bundle)
-    height, width = vectors["frames"].shape[1:3]
+    height, width = golden.frame_size(bundle, vectors)
     size = Size(height=height, width=width)
     data, expected, lead = golden.pair(bundle, graph, vectors)
     if not any(profile.covers(size) for profile in profiles):

@@ -17,11 +17,13 @@ from edgevae.video.generation import generate_files
 from edgevae.video.latents_format import LatentsInfo
 from edgevae.video.latents_reader import LatentsReader
 from edgevae.video.latents_writer import LatentsWriter
+from edgevae.video.made_clip import write_made_clip
 from edgevae.video.pipeline import decode_file, encode_file, reconstruct_file
 from edgevae.video.prediction import predict_file
 from edgevae.video.reader import open_video
 from edgevae.video.result import ClipResult
 from edgevae.video.sound import SoundTrack, open_sound
+from edgevae.video.translation import TranslationResult, translate_files
 from edgevae.video.writer import FrameSink, open_writer
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "LatentsReader",
     "LatentsWriter",
     "SoundTrack",
+    "TranslationResult",
     "VideoInfo",
     "decode_file",
     "encode_file",
@@ -43,4 +46,6 @@ __all__ = [
     "open_writer",
     "predict_file",
     "reconstruct_file",
+    "translate_files",
+    "write_made_clip",
 ]

@@ -8,6 +8,7 @@ import click
 
 from edgevae.cli.options import json_option, print_result
 from edgevae.errors import UnavailableError
+from edgevae.spec import Precision
 from edgevae_export.source_options import first_frames, open_named, source_options
 
 
@@ -60,16 +61,24 @@ def command(
     """
     from tqdm import tqdm
 
-    source = open_named(checkpoint, module, weights)
     try:
         from edgevae_export.export import export_bundle, steps
+        from edgevae_export.senses import steps as senses_steps
+        from edgevae_export.sources import open_senses_source
         from edgevae_export.verification_table import table
     except ImportError as error:
         raise UnavailableError(
             f"export: {error}; install it with `pip install 'edgevae[export]'`"
         ) from error
-    chosen = ("fp32", "fp16") if precisions == "both" else (precisions,)
-    count = steps(chosen, parts=len(source.parts))  # type: ignore[arg-type]  # Choice checked it
+    plain = checkpoint is None or module is not None or weights is not None
+    several = None if plain else open_senses_source(str(checkpoint))
+    source = several or open_named(checkpoint, module, weights)
+    chosen: tuple[Precision, ...] = ("fp32", "fp16") if precisions == "both" else (precisions,)  # type: ignore[assignment]  # Choice checked it
+    count = (
+        steps(chosen, parts=len(source.parts))
+        if several is None
+        else senses_steps(chosen, senses=len(several.senses.senses))
+    )
     with tqdm(total=count, unit="step", desc="export", disable=None) as bar:
 
         def step(text: str) -> None:
@@ -82,7 +91,7 @@ def command(
         written, result = export_bundle(
             source,
             bundle,
-            precisions=chosen,  # type: ignore[arg-type]  # Choice checked it
+            precisions=chosen,
             chunk_frames=chunk_frames,
             log_variance=log_variance,
             name=name,

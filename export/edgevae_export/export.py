@@ -21,6 +21,7 @@ from edgevae.version import __version__
 from edgevae_export import decoder_alone, nested, verify
 from edgevae_export.exportable import Source, graph_spec
 from edgevae_export.mixed import MixedPrecision, find_pins
+from edgevae_export.own_senses import SensesSource
 from edgevae_export.parts import (
     CheckedPart,
     HalfPart,
@@ -33,7 +34,8 @@ from edgevae_export.parts import (
 from edgevae_export.precision import Peaks, halved, highest
 from edgevae_export.runs import ROLES, onnx_runs, torch_runs, whole_runs
 from edgevae_export.samples import samples
-from edgevae_export.sources import open_source
+from edgevae_export.senses import export_senses
+from edgevae_export.sources import open_senses_source, open_source
 from edgevae_export.to_onnx import to_onnx
 from edgevae_export.to_tensorrt import check_builds
 
@@ -53,7 +55,7 @@ def steps(precisions: Sequence[Precision], *, parts: int = 0) -> int:
 
 
 def export_bundle(
-    checkpoint: str | os.PathLike[str] | Source,
+    checkpoint: str | os.PathLike[str] | Source | SensesSource,
     path: str | os.PathLike[str],
     *,
     precisions: Sequence[Precision] = ("fp32", "fp16"),
@@ -69,7 +71,8 @@ def export_bundle(
     """Write a bundle of a checkpoint, whole or not at all, and return it with what was measured.
 
     Args:
-        checkpoint: A folder with a checkpoint of ours or a VAE of diffusers, the name of a shipped model, or a VAE.
+        checkpoint: A folder with a checkpoint of ours or a VAE of diffusers, the name of a shipped model, or a VAE; one
+            of several senses is checked on windows of its own, and takes no other options than names, gates and paths.
         path: The bundle's folder.
         precisions: Which variants.
         chunk_frames: Frames per call of a graph; by default the temporal factor.
@@ -87,6 +90,21 @@ def export_bundle(
         ParityError: a graph is off a gate, not valid ONNX, or refused by TensorRT's builder.
     """
     target = Path(path)
+    several = checkpoint if isinstance(checkpoint, SensesSource) else None
+    if not isinstance(checkpoint, (Source, SensesSource)):
+        several = open_senses_source(checkpoint)
+    if several is not None:
+        _refuse_options_of_frames(several, chunk_frames, log_variance, calibration)
+        return export_senses(
+            several,
+            target,
+            precisions=precisions,
+            name=name,
+            gates=gates,
+            replace_existing=replace_existing,
+            step=step,
+        )
+    assert not isinstance(checkpoint, SensesSource), "they were exported above"
     if target.exists() and not (replace_existing and is_bundle(target)):
         raise InputError(f"{target}: exists; give another path, or --overwrite to replace a bundle")
     source = checkpoint if isinstance(checkpoint, Source) else open_source(checkpoint)
@@ -147,6 +165,20 @@ def export_bundle(
         replace=replace_existing,
     )
     return bundle, result
+
+
+def _refuse_options_of_frames(
+    source: SensesSource, chunk_frames: int | None, log_variance: bool, calibration: Frames | None
+) -> None:
+    given = {
+        "chunk frames": chunk_frames is not None,
+        "log-variance": log_variance,
+        "calibration": calibration is not None,
+    }
+    for option in (name for name, there in given.items() if there):
+        raise InputError(
+            f"{option}: {source.name} has several senses, whose windows and posteriors are fixed; leave it out"
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ Nothing behind this line asks where a network is from.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -76,6 +76,14 @@ class Part(Protocol):
 
     def module(self) -> nn.Module:
         """Return a new module, float32, whose `forward(data, *state)` gives what the graph does: data, then state."""
+
+
+@runtime_checkable
+class SelfDescribed(Protocol):
+    """A part whose tensors do not follow from the VAE's specification: of a sense, or between senses."""
+
+    def graph(self, precision: Precision) -> GraphSpec:
+        """Return the tensors of its graph."""
 
 
 @dataclass(frozen=True)

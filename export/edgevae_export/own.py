@@ -100,7 +100,7 @@ def open_checkpoint(folder: Path) -> Source:
         generator = load_generator(folder)
         return Source(
             OwnGenerator(generator),
-            _name(folder),
+            model_name(folder),
             weights,
             roles=("decoder",),
             picture_px=generator.config.picture_px,
@@ -120,10 +120,12 @@ def open_checkpoint(folder: Path) -> Source:
         prior = load_prior(folder)
         parts.append(OwnPart(prior))
         picture_px = prior.config.picture_px
-    return Source(OwnVae(vae), _name(folder), weights, parts=tuple(parts), picture_px=picture_px)
+    return Source(
+        OwnVae(vae), model_name(folder), weights, parts=tuple(parts), picture_px=picture_px
+    )
 
 
-def _name(folder: Path) -> str:
+def model_name(folder: Path) -> str:
     """Return a model's name by its checkpoint: `runs/street/checkpoint` is street, as is `street`."""
     folder = folder.resolve()
     return folder.parent.name if folder.name == "checkpoint" else folder.name

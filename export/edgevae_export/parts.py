@@ -4,7 +4,8 @@
                                         |---> part, PyTorch float16
                                         +---> part, ONNX Runtime fp32 and fp16
 
-A part may be any role that gives latents (`edgevae.roles`); what takes noise gets seeded noise of their shape.
+A part may be any role that gives latents (`edgevae.roles`); what takes noise gets seeded noise of their shape. The
+graphs of a model of several senses (`senses.py`) are parts too, on data of their own, and have the same checks.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import numpy as np
 
 from edgevae.errors import ParityError
 from edgevae.frames import Latents
-from edgevae.roles import FLOWS
+from edgevae.roles import FLOWS, Flow, Kind
 from edgevae.spec import GraphSpec, Precision, Role, VaeSpec
-from edgevae_export.exportable import Part, graph_spec
+from edgevae_export.exportable import Part, SelfDescribed, graph_spec
 from edgevae_export.precision import Peaks, Pins, choose_pins, halved, watch_peaks
 from edgevae_export.runs import Run, onnx_runs, run_module
 from edgevae_export.samples import SEED
@@ -49,6 +50,8 @@ class CheckedPart:
 
     def graph(self, precision: Precision) -> GraphSpec:
         """Return the tensors of its graph."""
+        if isinstance(self.part, SelfDescribed):
+            return self.part.graph(precision)
         return graph_spec(
             self.spec,
             self.part.role,
@@ -63,6 +66,13 @@ def reference(
 ) -> CheckedPart:
     """Return a part with its reference on the latents of some clips."""
     data = {name: part_data(part.role, clip) for name, clip in latents.items()}
+    return on_data(part, spec, data, chunk_frames=chunk_frames)
+
+
+def on_data(
+    part: Part, spec: VaeSpec, data: Mapping[str, Latents], *, chunk_frames: int
+) -> CheckedPart:
+    """Return a part with its reference on what it takes, by clip."""
     checked = CheckedPart(part, chunk_frames, spec, data, {}, Peaks())
     module = part.module()
     watch_peaks(module, checked.peaks)
@@ -140,15 +150,17 @@ def compare(
     Raises:
         ParityError: it is off the gate.
     """
-    most = gates.fp32_latents if precision == "fp32" else gates.fp16_latents
+    flow = checked.graph(precision).flow
+    most = gates.most(flow.gives, precision)
     found = list[PartComparison]()
     for sample, data in checked.data.items():
-        difference = float(np.abs(run(data) - checked.expected[sample]).max())
+        got, expected = run(data).astype(np.float32), checked.expected[sample].astype(np.float32)
+        difference = float(np.abs(got - expected).max())
         if not difference <= most:  # so that NaN fails
             raise ParityError(
-                f"{runner} {precision} on latents of {sample} frames: those of the {checked.part.role} differ by "
-                f"{difference:.4g}, expected at most {most:g}; nothing was written: keep this precision out with "
-                "--precision, or train the network to smaller activations"
+                f"{runner} {precision} on {_named(flow.takes, sample)}: {_given(flow)} of the {checked.part.role} "
+                f"differ by {difference:.4g}, expected at most {most:g}; nothing was written: keep this precision out "
+                "with --precision, or train the network to smaller activations"
             )
         found.append(
             PartComparison(
@@ -160,3 +172,13 @@ def compare(
             )
         )
     return tuple(found)
+
+
+def _named(takes: Kind, sample: str) -> str:
+    """Return what a part was given, in words."""
+    return f"latents of {sample} frames" if takes in ("latents", "noise") else f"{sample} {takes}"
+
+
+def _given(flow: Flow) -> str:
+    """Return what a part gave, in words."""
+    return "those" if flow.gives == "latents" else flow.gives

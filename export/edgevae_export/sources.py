@@ -8,10 +8,12 @@ from pathlib import Path
 
 from edgevae.errors import ConfigError, InputError
 from edgevae.nn.checkpoint import CONFIG
-from edgevae.runtime.shipped import locate
+from edgevae.nn.senses_checkpoint import is_senses_checkpoint
+from edgevae.runtime.shipped import locate, names
 from edgevae_export.diffusers.loading import HUB, download, open_diffusers
 from edgevae_export.exportable import Source
-from edgevae_export.own import open_checkpoint
+from edgevae_export.own import model_name, open_checkpoint
+from edgevae_export.own_senses import SensesSource, open_senses
 
 CLASS_NAME = "_class_name"
 """The key of `config.json` with which diffusers says what class the model is; our configurations have none."""
@@ -34,7 +36,25 @@ def open_source(path: str | os.PathLike[str]) -> Source:
         folder = folder / "vae"
     if CLASS_NAME in _config(folder):
         return open_diffusers(folder)
-    return open_checkpoint(locate(folder, part="checkpoint"))
+    own = locate(folder, part="checkpoint")
+    if is_senses_checkpoint(own):
+        raise InputError(
+            f"{name}: is a VAE of several senses, expected one of frames; give the checkpoint of a plain VAE"
+        )
+    return open_checkpoint(own)
+
+
+def open_senses_source(path: str | os.PathLike[str]) -> SensesSource | None:
+    """Return the VAE of several senses of a folder or a shipped name, or None where it is another model.
+
+    Raises:
+        InputError: it is one, and its files are not what was written.
+    """
+    name = os.fspath(path)
+    if name.startswith(HUB) or (not Path(path).exists() and name not in names()):
+        return None  # whoever opens it as a plain VAE says what is wrong
+    folder = locate(path, part="checkpoint")
+    return open_senses(folder, name=model_name(folder)) if is_senses_checkpoint(folder) else None
 
 
 def _config(folder: Path) -> dict[str, object]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from edgevae.errors import ParityError
 from edgevae.frames import Frames, Latents, fill_channels, psnr_dB
+from edgevae.roles import Kind
 from edgevae.spec import Precision, Role
 from edgevae.strict import to_dict
 from edgevae_export.exportable import Exportable
@@ -44,6 +45,17 @@ class Gates:
     """Least PSNR between the fp32 and fp16 frames."""
     fp16_psnr_change_dB: float = 0.05
     """Largest change of the PSNR of the real frames' reconstruction."""
+
+    def most(self, kind: Kind, precision: Precision) -> float:
+        """Return the largest difference of what a graph gives: latents, or of the same share of its own scale.
+
+        Means and log-variances: twice that of latents. Sound: 10 dB stand for 1. Tracks: the half of a frame does.
+        """
+        fp32 = precision == "fp32"
+        if kind == "frames":
+            return self.fp32_frames_levels if fp32 else self.fp16_frames_levels
+        scale = {"posterior": 2.0, "sound": 10.0}.get(kind, 1.0)
+        return scale * (self.fp32_latents if fp32 else self.fp16_latents)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +91,9 @@ class PartComparison:
     precision: Precision
     """Of the graph."""
     sample: str
-    """The clip whose latents it was given: real, noise, black or white."""
+    """The clip whose latents it was given: real, noise, black or white; of a sense, or `parts` of the senses."""
     max_difference: float
-    """Of unit-scale latents; NaN where a value is not finite."""
+    """Of unit-scale latents, or in the unit of what the graph gives; NaN where a value is not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)

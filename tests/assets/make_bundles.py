@@ -1,5 +1,5 @@
-"""Write the tiny models that the tests run on: `tiny-video`, `tiny-image`, and the latter with a predictor
-and with a prior.
+"""Write the tiny models that the tests run on: `tiny-video`, `tiny-image`, the latter with a predictor and with a
+prior, and `tiny-senses`.
 
     python tests/assets/make_bundles.py
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from edgevae.mel import MelConfig
 from edgevae.nn import Vae, VaeConfig, save_checkpoint
 from edgevae.nn.checkpoint import build
 from edgevae.nn.predictor import Predictor
@@ -25,6 +26,10 @@ from edgevae.nn.predictor_config import PredictorConfig
 from edgevae.nn.prior import Prior
 from edgevae.nn.prior_checkpoint import save_prior
 from edgevae.nn.prior_config import PriorConfig
+from edgevae.nn.senses import MultimodalVae
+from edgevae.nn.senses_checkpoint import save_senses
+from edgevae.nn.senses_config import SensesConfig
+from edgevae.senses import Sense, SensesSpec
 from edgevae_export.export import export_bundle
 
 ASSETS = Path(__file__).parent
@@ -99,8 +104,39 @@ def write_part(name: str, save: Callable[[Path], None]) -> None:
         export_bundle(checkpoint, bundle, step=lambda text: print(text, file=sys.stderr))
 
 
+def tiny_senses(*, seed: int = 9) -> MultimodalVae:
+    """Return the smallest VAE of several senses: a video of 16 pixels, sound, tracks of two points."""
+    torch.manual_seed(seed)
+    spec = SensesSpec(
+        senses=(
+            Sense(name="video", kind="frames", shape=(2, 16, 16)),
+            Sense(name="sound", kind="sound", shape=(1, 8, 8)),
+            Sense(name="tracks", kind="tracks", shape=(2, 2)),
+        ),
+        frames_per_second=12.5,
+        window_frames=2,
+        sound=MelConfig(bands=8),
+    )
+    vae = MultimodalVae(SensesConfig(spec=spec, latent_channels=4, channels=(4,), hidden=8))
+    for name, parameter in vae.named_parameters():
+        if name.endswith("head.weight"):
+            torch.nn.init.kaiming_normal_(parameter)
+    return vae.eval()
+
+
+def write_senses() -> None:
+    """Write `tiny-senses.bundle`; its checkpoint is not kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder, "tiny-senses")
+        save_senses(tiny_senses(), checkpoint)
+        bundle = ASSETS / "tiny-senses.bundle"
+        shutil.rmtree(bundle, ignore_errors=True)
+        export_bundle(checkpoint, bundle, step=lambda text: print(text, file=sys.stderr))
+
+
 def main() -> None:
     """Write the folders."""
+    write_senses()
     write_part("tiny-predictor", lambda folder: save_predictor(tiny_predictor(), folder))
     write_part("tiny-prior", lambda folder: save_prior(tiny_prior(), folder))
     for kind in ("video", "image"):

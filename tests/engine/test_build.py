@@ -23,9 +23,12 @@ from edgevae.errors import (
 
 MODELS = sorted(Path(edgevae.__file__).parent.glob("models/*/bundle"))
 ASSETS = sorted((Path(__file__).parent.parent / "assets").glob("*.bundle"))
+HALVES = ("encoder.fp16.onnx", "decoder.fp16.onnx")
 GRAPHS = [
     (path, graph.file) for path in [*MODELS, *ASSETS] for graph in Bundle.open(path).manifest.graphs
 ]
+SIZED = [(path, file) for path, file in GRAPHS if path in MODELS and file in HALVES]
+A_VAE = next(path for path, file in SIZED if file == HALVES[0])
 DYNAMIC = Profile(
     min=Size(height=64, width=64),
     opt=Size(height=360, width=640),
@@ -63,12 +66,11 @@ def test_every_graph_becomes_a_static_engine_in_the_arithmetic_of_its_name(rtx, 
         assert plan.layers.half_share > 0.7
     else:
         assert plan.layers.fp16 == 0
-        assert plan.layers.fp32 > 3  # its convolutions
+        assert plan.layers.fp32 >= 2  # its convolutions; a fusion of senses has two
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("file", ["encoder.fp16.onnx", "decoder.fp16.onnx"])
-@pytest.mark.parametrize("path", MODELS, ids=name_of)
+@pytest.mark.parametrize(("path", "file"), SIZED, ids=name_of)
 def test_the_shipped_graphs_build_at_every_preset(rtx, path, file, preset):
     bundle = Bundle.open(path)
     size = parse_size(preset).in_cells(bundle.manifest.spec.spatial_factor)
@@ -79,15 +81,15 @@ def test_the_shipped_graphs_build_at_every_preset(rtx, path, file, preset):
 @pytest.mark.parametrize("file", ["encoder.fp16.onnx", "decoder.fp16.onnx", "decoder.fp32.onnx"])
 def test_a_graph_builds_for_a_range_of_sizes(rtx, file):
     options = BuildOptions(profiles=(DYNAMIC,))
-    assert build_plan(*graph_of(MODELS[0], file), flavour=rtx, options=options).data
+    assert build_plan(*graph_of(A_VAE, file), flavour=rtx, options=options).data
 
 
 @pytest.mark.parametrize("file", ["encoder.fp16.onnx", "decoder.fp16.onnx"])
 def test_one_engine_takes_several_profiles(rtx, file):
     sizes = [Profile.static(parse_size(p).in_cells(8)) for p in PRESETS]
     options = BuildOptions(profiles=(*sizes, DYNAMIC))
-    one = build_plan(*graph_of(MODELS[0], file), flavour=rtx, options=options_of("360p"))
-    several = build_plan(*graph_of(MODELS[0], file), flavour=rtx, options=options)
+    one = build_plan(*graph_of(A_VAE, file), flavour=rtx, options=options_of("360p"))
+    several = build_plan(*graph_of(A_VAE, file), flavour=rtx, options=options)
     assert len(several.data) > len(one.data)
 
 
@@ -158,7 +160,7 @@ def test_a_graph_that_the_builder_refuses_is_named_with_its_reason(rtx, decoder)
 
 
 def test_a_workspace_that_is_too_small_says_so(rtx):
-    model, graph = graph_of(MODELS[0], "decoder.fp16.onnx")
+    model, graph = graph_of(A_VAE, "decoder.fp16.onnx")
     options = options_of("1088x1920", workspace_mib=1)
     with pytest.raises(
         IncompatibleError, match=r"workspace limit.*give more than 1 MiB of workspace, or report"

@@ -28,6 +28,7 @@ PAGES = [
         "make_families.py",
         "make_predict.py",
         "make_generation.py",
+        "make_multimodal.py",
     ],
 )
 def test_the_generated_pages_are_what_the_code_says(script):

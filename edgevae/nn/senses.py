@@ -1,0 +1,195 @@
+"""A VAE of several senses: an encoder and a decoder for each, one latent vector a window for all.
+
+    video  -> encoder -> mean, log-variance -+
+    sound  -> encoder -> mean, log-variance -+- product of experts -> mean, log-variance -> latents -> each decoder
+    tracks -> encoder -> mean, log-variance -+
+    prior N(0, 1) ---------------------------+     senses that are missing are left out of the product
+
+Wu and Goodman 2018, "Multimodal Generative Models for Scalable Weakly-Supervised Learning". Convolutions and ReLU
+alone: sound is a picture of steps by bands, tracks one convolution over all points. Everything has four axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from edgevae.nn.blocks import Down
+from edgevae.nn.decoder import interleave
+from edgevae.nn.senses_config import PATCH_PX, SensesConfig
+from edgevae.senses import Sense
+
+LOG_VARIANCE_RANGE = (-6.0, 4.0)
+"""Of one sense: precisions of at most exp(6) = 403, whose weighted sums float16 holds."""
+
+
+class Posterior(NamedTuple):
+    """A diagonal normal over latents, `[B, C, 1, 1]` each."""
+
+    mean: Tensor
+    """Its mean."""
+    log_variance: Tensor
+    """Logarithm of its variance."""
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Return mean + deviation * noise."""
+        return self.mean + torch.exp(0.5 * self.log_variance) * noise
+
+    def divergence(self) -> Tensor:
+        """Return KL(q || N(0, 1)) in nats, `[B]`."""
+        terms = self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance
+        return 0.5 * terms.sum((1, 2, 3))
+
+
+def product_of_experts(experts: list[Posterior]) -> Posterior:
+    """Return the product of posteriors and of the prior N(0, 1): precisions add up, means are weighted with them."""
+    precisions = [torch.exp(-e.log_variance) for e in experts]
+    total = torch.stack(precisions).sum(0) + 1.0
+    weighted = torch.stack([e.mean * p for e, p in zip(experts, precisions, strict=True)]).sum(0)
+    return Posterior(weighted / total, -torch.log(total))
+
+
+class SenseEncoder(nn.Module):
+    """What a sense has of a window, a picture `[B, c, H, W]` or tracks `[B, T, points, 2]`, to its posterior."""
+
+    def __init__(self, sense: Sense, config: SensesConfig) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        widths = config.picture_channels(sense)
+        if widths:
+            patch = PATCH_PX[sense.kind]
+            first = nn.Conv2d(_picture_channels(sense), widths[0], patch, stride=patch)
+            layers += [first, nn.ReLU(), *(Down(a, b) for a, b in pairwise(widths))]
+            layers += [nn.Conv2d(widths[-1], config.hidden, _least_sides(sense, widths)), nn.ReLU()]
+        else:
+            layers += [nn.Conv2d(sense.shape[0], config.hidden, (sense.shape[1], 2)), nn.ReLU()]
+        layers += [nn.Conv2d(config.hidden, config.hidden, 1), nn.ReLU()]
+        self.network = nn.Sequential(*layers)
+        self.head = nn.Conv2d(config.hidden, 2 * config.latent_channels, 1)
+
+    def forward(self, data: Tensor) -> Posterior:
+        mean, log_variance = self.head(self.network(data)).chunk(2, 1)
+        return Posterior(mean, torch.clamp(log_variance, *LOG_VARIANCE_RANGE))
+
+
+class SenseDecoder(nn.Module):
+    """Latents `[B, C, 1, 1]` to what a sense would have: frames `[B*T, H, W, 3]`, sound or tracks, of unit scale.
+
+    A picture is asked for patch by patch: the latents are added to a learnt code of each place, and the same few layers
+    say what is there (a spatial broadcast decoder, Watters et al. 2019). What moves is learnt in far fewer steps than
+    by growing a picture out of the vector.
+    """
+
+    def __init__(self, sense: Sense, config: SensesConfig) -> None:
+        super().__init__()
+        self.sense, hidden = sense, config.hidden
+        self.lift = nn.Conv2d(config.latent_channels, hidden, 1)
+        self.is_picture = sense.kind != "tracks"
+        layers: list[nn.Module] = [nn.ReLU(), nn.Conv2d(hidden, hidden, 1), nn.ReLU()]
+        if self.is_picture:
+            patch = PATCH_PX[sense.kind]
+            self.places = nn.Parameter(
+                _place_codes(sense.shape[1] // patch, sense.shape[2] // patch, hidden)
+            )
+            width = config.channels[0]
+            layers += [
+                nn.Conv2d(hidden, hidden, 1),
+                nn.ReLU(),
+                nn.Conv2d(hidden, width, 1),
+                nn.ReLU(),
+            ]
+            self.head = nn.Conv2d(width, patch**2 * _picture_channels(sense), 1)
+            self.shuffle = nn.PixelShuffle(2)
+        else:
+            self.head = nn.Conv2d(hidden, 2 * sense.shape[0] * sense.shape[1], 1)
+        self.network = nn.Sequential(*layers)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        lifted = self.lift(latents)
+        if not self.is_picture:
+            tracks: Tensor = self.head(self.network(lifted)).reshape(-1, *self.sense.shape, 2)
+            return tracks
+        made: Tensor = self.shuffle(self.head(self.network(lifted + self.places)))
+        if self.sense.kind == "frames":  # their patches are of 4 pixels, of which 2 are left
+            return interleave(made.reshape(-1, 12, *made.shape[2:]))
+        return made
+
+
+def _place_codes(rows: int, columns: int, channels: int) -> Tensor:
+    """Return codes `[1, channels, rows, columns]` to begin with: waves of random lengths and phases."""
+    y = (torch.arange(rows) + 0.5)[:, None] / rows - 0.5
+    x = (torch.arange(columns) + 0.5)[None] / columns - 0.5
+    along, down, phase = torch.randn(3, channels, 1, 1)
+    return torch.sin(torch.pi * (1.5 * (along * x + down * y) + 2.0 * phase))[None]
+
+
+class MultimodalVae(nn.Module):
+    """A VAE of several senses, on tensors of `Sense.tensor` in unit scale (`scaled`)."""
+
+    def __init__(self, config: SensesConfig) -> None:
+        super().__init__()
+        self.config = config
+        senses = config.spec.senses
+        self.encoders = nn.ModuleDict({s.name: SenseEncoder(s, config) for s in senses})
+        self.decoders = nn.ModuleDict({s.name: SenseDecoder(s, config) for s in senses})
+        self.apply(_initialise)
+        for half in (*self.encoders.values(), *self.decoders.values()):
+            # At first every posterior is nearly the prior, and what is shown nearly the mean.
+            nn.init.normal_(half.get_parameter("head.weight"), std=0.01)
+
+    def posteriors(self, data: Mapping[str, Tensor]) -> dict[str, Posterior]:
+        """Return the posterior of each sense that is there, each by itself and without the prior.
+
+        Args:
+            data: Tensors of `Sense.tensor` by the sense's name, as callers have them.
+        """
+        return {
+            name: self.encoders[name](scaled(self.config, self.config.spec.sense(name), value))
+            for name, value in data.items()
+        }
+
+    def decode(self, latents: Tensor, name: str) -> Tensor:
+        """Return what a sense would have: its tensor, in the unit scale of `target`."""
+        return self.decoders[name](latents)  # type: ignore[no-any-return]  # of a module
+
+
+def scaled(config: SensesConfig, sense: Sense, data: Tensor) -> Tensor:
+    """Return what an encoder takes of a tensor of `Sense.tensor`: float32, channels first, of about unit scale."""
+    if sense.kind == "frames":
+        frames, height, width = sense.shape
+        # Cast before the transpose: TensorRT lets a UINT8 input meet nothing but a cast.
+        pixels = data.float().permute(0, 3, 1, 2) / 127.5 - 1.0
+        return pixels.reshape(-1, 3 * frames, height, width)
+    return target(config, sense, data)
+
+
+def target(config: SensesConfig, sense: Sense, data: Tensor) -> Tensor:
+    """Return what a decoder should give of a tensor of `Sense.tensor`: of its shape, float32, of about unit scale."""
+    if sense.kind == "frames":
+        return data.float() / 127.5 - 1.0
+    if sense.kind == "sound":
+        return (data - config.sound_mean_db) / config.sound_std_db
+    return data / config.tracks_std
+
+
+def _least_sides(sense: Sense, widths: tuple[int, ...]) -> tuple[int, int]:
+    """Return the sides of a picture after its last halving."""
+    step = PATCH_PX[sense.kind] << (len(widths) - 1)
+    return sense.shape[1] // step, sense.shape[2] // step
+
+
+def _picture_channels(sense: Sense) -> int:
+    """Return the channels of a sense's picture: three colours a frame, or those of the sound."""
+    return 3 * sense.shape[0] if sense.kind == "frames" else sense.shape[0]
+
+
+def _initialise(module: nn.Module) -> None:
+    """Start convolutions so that a ReLU behind them keeps the scale."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        assert module.bias is not None, "our convolutions have biases"
+        nn.init.zeros_(module.bias)
