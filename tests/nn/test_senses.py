@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -121,3 +123,32 @@ def test_a_sense_that_cannot_be_is_refused(sense, message):
                 window_frames=2,
             )
         )
+
+
+@torch.no_grad()
+def test_a_decoder_with_a_base_begins_at_the_mean_and_its_picture_stays_for_the_window():
+    torch.manual_seed(3)
+    vae = MultimodalVae(replace(TINY, has_base=True)).eval()
+    means = {
+        "left": torch.randn(2, 16, 16, 3),
+        "right": torch.randn(2, 8, 16, 3),
+        "tracks": torch.randn(2, 3, 2),
+    }
+    vae.begin_at(means)
+    latents = torch.randn(5, 3, 1, 1)
+    for sense in SPEC.senses:
+        decoder = vae.decoders[sense.name]
+        decoder.head.weight.zero_()
+        decoder.head.bias.zero_()
+        mean = means[sense.name]
+        wanted = mean.mean(0).expand(2, -1, -1, -1) if sense.kind == "frames" else mean[None]
+        made = vae.decode(latents, sense.name)
+        assert torch.allclose(
+            made.reshape(5, *wanted.shape[-4 + (sense.kind != "frames") :]), wanted
+        )
+        decoder.base.weight.normal_()
+        moved = vae.decode(latents, sense.name)
+        assert (moved[-1] - made[-1]).abs().max() > 0.1
+        if sense.kind == "frames":
+            first, second = moved.reshape(5, 2, *moved.shape[1:]).unbind(1)
+            assert torch.equal(first, second)

@@ -34,6 +34,8 @@ class SensesTraining:
     """As in `SensesConfig`."""
     hidden: int = 128
     """As in `SensesConfig`."""
+    has_base: bool = True
+    """As in `SensesConfig`: decoders begin at the mean window of the data."""
     sense_weight: float = 400.0
     """Independent values that a sense counts as in the bound, where it has as many."""
     divergence_weight: float = 1.0
