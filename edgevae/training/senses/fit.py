@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgevae.errors import InputError
 from edgevae.nn.senses import MultimodalVae, target
-from edgevae.nn.senses_checkpoint import save_senses
+from edgevae.nn.senses_checkpoint import is_senses_checkpoint, load_senses, save_senses
 from edgevae.nn.senses_config import SensesConfig
 from edgevae.training.plain_loop import Course, resume_run, start_run
+from edgevae.training.run import RunFolder
 from edgevae.training.schedule import follow
 from edgevae.training.senses.config import SensesTraining, read_config
 from edgevae.training.senses.data import Windows, sources
@@ -46,16 +48,22 @@ def resume(run: Path, *, max_minutes: float | None = None) -> Path:
     """Continue a run where its state was last saved and return the folder of its checkpoint.
 
     Raises:
-        InputError: the folder is no such run, another process trains in it, or the data is gone.
+        InputError: the folder is no such run, another process trains in it, or the data is gone or other data.
         IntegrityError: the state is damaged.
     """
     config = read_config(run)
-    return resume_run(
-        run,
-        lambda: Training(config, sources(config)),
-        _course(config),
-        max_minutes=max_minutes,
-    )
+    return resume_run(run, lambda: _again(config, run), _course(config), max_minutes=max_minutes)
+
+
+def _again(config: SensesTraining, run: Path) -> Training:
+    """Return what is trained in a run that there is, after checking that its data gives the same network."""
+    training, kept = Training(config, sources(config)), RunFolder(run).checkpoint
+    if is_senses_checkpoint(kept) and load_senses(kept).config != training.network:
+        raise InputError(
+            f"{config.data}: is not the data that {run} began with, its senses or their scales are others; put that "
+            "data back, or start another run"
+        )
+    return training
 
 
 def _course(config: SensesTraining) -> Course:
