@@ -170,12 +170,12 @@ def _senses_contradiction(manifest: Manifest) -> str | None:
     senses = manifest.senses
     if senses is None or not _of_senses(manifest.graphs):
         return "senses and the graphs of senses go together, and one is missing"
-    known = {s.name: s for s in senses.senses}
+    if manifest.spec.temporal_factor != senses.window_frames:
+        return f"a latent step stands for {manifest.spec.temporal_factor} frames, a window for {senses.window_frames}"
     for graph in manifest.graphs:
-        name = sense_of(graph.role)
-        if name is None:
-            continue
-        own = graph.data if graph.role.startswith("encoder") else graph.outputs[0]
-        if name not in known or own != known[name].tensor:
-            return f"{graph.file} has not the tensor of a sense of the model"
+        own = senses.tensors(graph.role, channels=manifest.spec.latent_channels)
+        if own is None or (graph.inputs, graph.outputs) != ((own[0],), (own[1],)):
+            return f"{graph.file} has not the tensors of a sense of the model"
+        if graph.chunk_frames != senses.window_frames:
+            return f"{graph.file} takes {graph.chunk_frames} frames, no window of {senses.window_frames}"
     return None

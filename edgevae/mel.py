@@ -22,6 +22,8 @@ LogMel = npt.NDArray[np.float32]
 
 FLOOR_DB = -80.0
 """The least that a band shows."""
+MOST_HZ = 384_000
+"""Samples a second, of the fastest sound cards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,21 +31,28 @@ class MelConfig:
     """How sound becomes log-mel frames."""
 
     sample_rate_hz: int = 16_000
-    """Samples a second."""
+    """Samples a second, 1000 to 384,000."""
     hop_samples: int = 320
-    """From one frame to the next: 20 ms."""
+    """From one frame to the next: 20 ms; a second at most."""
     window_samples: int = 640
-    """Of one frame, weighted by a Hann window: 40 ms."""
+    """Of one frame, weighted by a Hann window: 40 ms; a second and 64 hops at most, which memory grows with."""
     bands: int = 32
-    """Filters."""
+    """Filters; no more than the window has frequencies."""
     low_hz: float = 60.0
     """Where the lowest filter begins."""
     high_hz: float = 7600.0
     """Where the highest one ends."""
 
     def __post_init__(self) -> None:
-        if min(self.sample_rate_hz, self.hop_samples, self.bands) < 1 or self.window_samples < 2:
-            raise ConfigError("sound: rate, hop, window and bands must be numbers above 0")
+        rate, window = self.sample_rate_hz, self.window_samples
+        for name, value, least, most in (
+            ("sample_rate_hz", rate, 1000, MOST_HZ),
+            ("hop_samples", self.hop_samples, 1, rate),
+            ("window_samples", window, 2, min(rate, 64 * self.hop_samples)),
+            ("bands", self.bands, 1, window // 2 + 1),
+        ):
+            if not least <= value <= most:
+                raise ConfigError(f"sound: {name} is {value}, expected {least} to {most}")
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
             raise ConfigError(
                 f"sound: bands from {self.low_hz:g} to {self.high_hz:g} Hz, expected an ascending range within half "

@@ -10,6 +10,7 @@ A window is what one call takes of each sense, all of the same stretch of time, 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +20,8 @@ import numpy.typing as npt
 
 from edgevae.errors import ConfigError, InputError
 from edgevae.mel import MelConfig
-from edgevae.roles import SenseKind
+from edgevae.motion_tracks import BLOCKS
+from edgevae.roles import Role, SenseKind, sense_of
 from edgevae.spec import TensorSpec
 
 Array = npt.NDArray[np.generic]
@@ -28,7 +30,13 @@ MISSING_LOG_VARIANCE = 40.0
 """Of a sense that is not there: its precision, exp(-40), is nothing beside the prior's 1."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TAKEN = ("latents", "noise", "posterior", "posteriors", "decoded", "fusion")
+_TAKEN = ("frames", "latents", "noise", "posterior", "posteriors", "decoded", "fusion")
+"""Names of other tensors among the golden vectors, which those of a sense would be taken for."""
+MOST_VALUES = 2**26
+"""Of one window: what a manifest says cannot ask for more memory than that, a window."""
+LEAST_FPS, MOST_FPS = 0.01, 1000.0
+"""Frames a second: what a file can be written with, and whose frames fit into memory."""
+
 _SHAPES: dict[SenseKind, str] = {
     "frames": "(frames, height, width)",
     "sound": "(channels, steps, bands)",
@@ -57,6 +65,10 @@ class Sense:
             raise ConfigError(
                 f"sense {self.name!r}: shape {list(self.shape)}, expected {_SHAPES[self.kind]}, each at least 1"
             )
+        if math.prod(self.clip_shape) > MOST_VALUES:
+            raise ConfigError(
+                f"sense {self.name!r}: shape {list(self.shape)}, expected at most {MOST_VALUES} values a window"
+            )
 
     @property
     def tensor(self) -> TensorSpec:
@@ -68,6 +80,11 @@ class Sense:
             shape = ("batch", *self.shape, *([2] if self.kind == "tracks" else []))
         dtype = "uint8" if self.kind == "frames" else "float32"
         return TensorSpec(name=self.kind, dtype=dtype, shape=shape)  # type: ignore[arg-type]  # one of its dtypes
+
+    @property
+    def time_axis(self) -> int:
+        """The axis of `clip_shape` that is time."""
+        return 1 if self.kind == "sound" else 0
 
     @property
     def clip_shape(self) -> tuple[int, ...]:
@@ -85,7 +102,7 @@ class Sense:
         Raises:
             InputError: another type, dtype or shape, no whole windows, or a value that is not finite.
         """
-        axis, own = self._time_axis, self.clip_shape
+        axis, own = self.time_axis, self.clip_shape
         if not isinstance(clip, np.ndarray):
             raise InputError(f"{self.name}: got {type(clip).__name__}, expected a numpy array")
         right = clip.dtype == np.uint8 if self.kind == "frames" else clip.dtype.kind == "f"
@@ -110,25 +127,21 @@ class Sense:
         """Return the clip of windows, as `windows` takes it."""
         if self.kind == "frames":
             return windows
-        return np.concatenate(list(windows), axis=self._time_axis)
+        return np.concatenate(list(windows), axis=self.time_axis)
 
     def count(self, windows: Array) -> int:
         """Return how many windows there are in a tensor of `windows`."""
         return len(windows) // self.shape[0] if self.kind == "frames" else len(windows)
 
-    @property
-    def _time_axis(self) -> int:
-        return 1 if self.kind == "sound" else 0
-
 
 @dataclass(frozen=True, kw_only=True)
 class SensesSpec:
-    """All senses of a model, and how fast their time goes: what `senses.json` of a bundle holds."""
+    """All senses of a model, and how fast their time goes: what a bundle's manifest has as `senses`."""
 
     senses: tuple[Sense, ...]
     """In the order of the fusion."""
     frames_per_second: float
-    """Of frames and tracks."""
+    """Of frames and tracks, 0.01 to 1000."""
     window_frames: int
     """Of a window, whether or not there is a sense of frames."""
     sound: MelConfig | None = None
@@ -140,8 +153,11 @@ class SensesSpec:
         names = [s.name for s in self.senses]
         if not names or len(set(names)) < len(names):
             raise ConfigError(f"senses: got {names}, expected names, each of them once")
-        if not self.frames_per_second > 0 or self.window_frames < 1:
-            raise ConfigError("senses: frames per second and of a window must be numbers above 0")
+        if not LEAST_FPS <= self.frames_per_second <= MOST_FPS or self.window_frames < 1:
+            raise ConfigError(
+                f"senses: got {self.frames_per_second:g} frames a second and {self.window_frames} a window, expected "
+                f"{LEAST_FPS:g} to {MOST_FPS:g} and at least 1"
+            )
         for sense in self.senses:
             self._check(sense)
 
@@ -151,6 +167,8 @@ class SensesSpec:
                 raise ConfigError(
                     f"sense {sense.name!r}: {sense.shape[0]} frames, expected {self.window_frames} of the window"
                 )
+            if sense.kind == "tracks" and self.tracks == "motion":
+                self._check_motion(sense)
             return
         if self.sound is None or self.sound.bands != sense.shape[2]:
             raise ConfigError(
@@ -160,6 +178,14 @@ class SensesSpec:
         if abs(sense.shape[1] / self.sound.frames_per_second - seconds) > 1e-6:
             raise ConfigError(
                 f"sense {sense.name!r}: {sense.shape[1]} steps, expected the {seconds:g} s of the window"
+            )
+
+    def _check_motion(self, sense: Sense) -> None:
+        if sense.shape[1] != BLOCKS**2 or min(self.motion_px) < 2 * BLOCKS:
+            height, width = self.motion_px
+            raise ConfigError(
+                f"sense {sense.name!r}: {sense.shape[1]} points in frames of {height} x {width}, "
+                f"expected the motion of {BLOCKS**2} blocks of at least 2 x 2 pixels"
             )
 
     @property
@@ -175,6 +201,24 @@ class SensesSpec:
         """Of the senses."""
         return tuple(s.name for s in self.senses)
 
+    def tensors(self, role: Role, *, channels: int) -> tuple[TensorSpec, TensorSpec] | None:
+        """Return what the graph of a role takes and gives; None for a role that such a model has not.
+
+        Args:
+            role: `fusion`, or an encoder or decoder of one of the senses.
+            channels: C of the latents.
+        """
+        known = {s.name: s.tensor for s in self.senses}
+        own = known.get(sense_of(role) or "")
+        if role == "fusion":
+            every = _vector("posteriors", 2 * len(known) * channels)
+            return every, _vector("posterior", 2 * channels)
+        if own is None:
+            return None
+        if role.startswith("encoder"):
+            return own, _vector("posterior", 2 * channels)
+        return _vector("latents", channels), own
+
     def sense(self, name: str) -> Sense:
         """Return a sense.
 
@@ -185,3 +229,7 @@ class SensesSpec:
             if sense.name == name:
                 return sense
         raise InputError(f"sense: got {name!r}, expected one of {', '.join(self.names)}")
+
+
+def _vector(name: str, channels: int) -> TensorSpec:
+    return TensorSpec(name=name, dtype="float32", shape=("batch", channels, 1, 1))

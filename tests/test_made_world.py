@@ -94,3 +94,17 @@ def test_sound_that_is_none_is_refused():
         ConfigError, match="bands from 60 to 9000 Hz, expected an ascending range within half"
     ):
         MelConfig(high_hz=9000.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"sample_rate_hz": 10**9}, "sample_rate_hz is 1000000000, expected 1000 to 384000"),
+        ({"hop_samples": 0}, "hop_samples is 0, expected 1 to 16000"),
+        ({"hop_samples": 1}, "window_samples is 640, expected 2 to 64"),
+        ({"bands": 322}, "bands is 322, expected 1 to 321"),
+    ],
+)
+def test_log_mel_frames_that_no_memory_holds_are_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        MelConfig(**wrong)

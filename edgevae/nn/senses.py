@@ -11,6 +11,7 @@ alone: sound is a picture of steps by bands, tracks one convolution over all poi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
@@ -106,9 +107,29 @@ class SenseDecoder(nn.Module):
             self.shuffle = nn.PixelShuffle(2)
         else:
             self.head = nn.Conv2d(hidden, 2 * sense.shape[0] * sense.shape[1], 1)
+        self.base = _base(sense, config) if config.has_base else None
         self.network = nn.Sequential(*layers)
 
     def forward(self, latents: Tensor) -> Tensor:
+        made = self._beside(latents)
+        return made if self.base is None else made + self._begun_at(latents, self.base)
+
+    def begin_at(self, mean: Tensor) -> None:
+        """Have the linear path give a mean, whatever the latents are: that of a window, of video one picture."""
+        assert self.base is not None, "its configuration has a base"
+        assert self.base.bias is not None, "as our convolutions have"
+        with torch.no_grad():
+            self.base.weight.zero_()
+            self.base.bias.copy_(mean.flatten())
+
+    def _begun_at(self, latents: Tensor, base: nn.Conv2d) -> Tensor:
+        if self.sense.kind != "frames":
+            return base(latents).reshape(-1, *_base_shape(self.sense))  # type: ignore[no-any-return]  # of a module
+        frames, height, width = self.sense.shape
+        picture = base(latents).reshape(-1, height, width, 3)
+        return torch.cat([picture] * frames, 1).reshape(-1, height, width, 3)
+
+    def _beside(self, latents: Tensor) -> Tensor:
         lifted = self.lift(latents)
         if not self.is_picture:
             tracks: Tensor = self.head(self.network(lifted)).reshape(-1, *self.sense.shape, 2)
@@ -117,6 +138,17 @@ class SenseDecoder(nn.Module):
         if self.sense.kind == "frames":  # their patches are of 4 pixels, of which 2 are left
             return interleave(made.reshape(-1, 12, *made.shape[2:]))
         return made
+
+
+def _base_shape(sense: Sense) -> tuple[int, ...]:
+    """Return the shape of what the linear path of a sense gives: one window, of video one picture."""
+    if sense.kind == "frames":
+        return (*sense.shape[1:], 3)
+    return sense.shape if sense.kind == "sound" else (*sense.shape, 2)
+
+
+def _base(sense: Sense, config: SensesConfig) -> nn.Conv2d:
+    return nn.Conv2d(config.latent_channels, math.prod(_base_shape(sense)), 1)
 
 
 def _place_codes(rows: int, columns: int, channels: int) -> Tensor:
@@ -151,6 +183,14 @@ class MultimodalVae(nn.Module):
             name: self.encoders[name](scaled(self.config, self.config.spec.sense(name), value))
             for name, value in data.items()
         }
+
+    def begin_at(self, means: Mapping[str, Tensor]) -> None:
+        """Have every decoder's linear path give the mean window of its sense, in the unit scale of `target`."""
+        for sense in self.config.spec.senses:
+            mean = means[sense.name]
+            decoder = self.decoders[sense.name]
+            assert isinstance(decoder, SenseDecoder), "as made above"
+            decoder.begin_at(mean.mean(0) if sense.kind == "frames" else mean)
 
     def decode(self, latents: Tensor, name: str) -> Tensor:
         """Return what a sense would have: its tensor, in the unit scale of `target`."""

@@ -35,6 +35,8 @@ class SensesConfig:
     """And then divided out."""
     tracks_std: float = 1.0
     """Divided out of tracks."""
+    has_base: bool = False
+    """Whether decoders have a linear path that begins at the mean window; of video one picture for all its frames."""
 
     def __post_init__(self) -> None:
         if min(self.latent_channels, self.hidden, *self.channels, 1) < 1 or not self.channels:

@@ -91,18 +91,22 @@ def pair(
     Raises:
         IntegrityError: the golden vectors have nothing for the graph.
     """
-    name, takes = _EXPECTED.get(graph.role, graph.role), graph.flow.takes
-    sense = sense_of(graph.role)
-    given = takes if sense is None or takes == "latents" else sense
+    name, given = _EXPECTED.get(graph.role, graph.role), given_name(graph)
     for tensor in (given, name):
         if tensor not in vectors:
             raise IntegrityError(
                 f"{bundle.path / GOLDEN}: tensor {tensor!r} is missing; export again"
             )
     lead, data = bundle.manifest.spec.lead_frames, vectors[given]
-    if takes == "frames":
+    if graph.flow.takes == "frames":
         data = lead_in(data, lead)
     return data, vectors[name], lead if graph.flow.gives == "frames" else 0
+
+
+def given_name(graph: GraphSpec) -> str:
+    """Return the name of the vector that goes into a graph: that of its kind, or of the sense that it encodes."""
+    sense, takes = sense_of(graph.role), graph.flow.takes
+    return takes if sense is None or takes == "latents" else sense
 
 
 def read(bundle: Bundle) -> dict[str, np.ndarray]:

@@ -19,11 +19,15 @@ import numpy.typing as npt
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.frames import Latents, check_latents
+from edgevae.roles import Role
 from edgevae.runtime.loading import Opened, open_model
 from edgevae.runtime.shipped import locate
 from edgevae.runtime.tensorrt_options import TensorRtOptions
 from edgevae.senses import MISSING_LOG_VARIANCE, Array, SensesSpec
 from edgevae.spec import Precision
+
+WINDOWS_A_CALL = 32
+"""At most, so that a clip of hours needs no more memory for what lies between the layers than a short one."""
 
 
 @dataclass(frozen=True)
@@ -157,16 +161,21 @@ class MultimodalVae:
                 both[:, :, place] = experts[name].reshape(count, 2, channels)
         return both.reshape(count, -1, 1, 1)
 
-    def _run(self, role: str, data: Array, count: int) -> Array:
-        session = self._sessions[role]
+    def _run(self, role: Role, data: Array, count: int) -> Array:
+        """Return what a graph gives for some windows, `WINDOWS_A_CALL` a call."""
+        session, parts = self._sessions[role], list[Array]()
         side = self._bundle.manifest.spec.spatial_factor
         size = {"height_px": side, "width_px": side}
-        # Where each number of windows would be an engine of its own they go one by one.
-        batch = count if session.is_ready(batch=count, **size) else 1
-        parts = []
-        for part in np.split(data, count // batch):
-            state = session.initial_state(batch=batch, **size)
-            parts.append(session.run(np.ascontiguousarray(part), state)[0])
+        length = len(data) // count
+        done = 0
+        while done < count:
+            batch = min(WINDOWS_A_CALL, count - done)
+            # Where each number of windows would be an engine of its own they go one by one.
+            if not session.is_ready(batch=batch, **size):
+                batch = 1
+            part = np.ascontiguousarray(data[done * length : (done + batch) * length])
+            parts.append(session.run(part, session.initial_state(batch=batch, **size))[0])
+            done += batch
         result: Array = np.concatenate(parts)
         return result
 

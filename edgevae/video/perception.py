@@ -120,7 +120,7 @@ def perceive(path: Path, sense: Sense, spec: SensesSpec) -> Array:
     if sense.kind == "sound":
         assert spec.sound is not None, "checked by SensesSpec"
         samples = listen(path, sample_rate_hz=spec.sound.sample_rate_hz, channels=sense.shape[0])
-        return _whole(log_mel(samples, spec.sound), sense, path=path, axis=1)
+        return _whole(log_mel(samples, spec.sound), sense, path=path)
     if sense.kind == "tracks" and spec.tracks != "motion":
         raise InputError(
             f"{path}: {sense.name} are places of things, which are in no media file; give them from Python"
@@ -129,28 +129,31 @@ def perceive(path: Path, sense: Sense, spec: SensesSpec) -> Array:
     seen = watch(path, height_px=sides[0], width_px=sides[1])
     count = int(seen.duration_s * spec.frames_per_second + 1e-6)
     frames = seen.at(0.0, max(1, count), frames_per_second=spec.frames_per_second)
-    return _whole(
-        frames if sense.kind == "frames" else block_motion(frames), sense, path=path, axis=0
-    )
+    return _whole(frames if sense.kind == "frames" else block_motion(frames), sense, path=path)
 
 
-def _whole(clip: Array, sense: Sense, *, path: Path, axis: int) -> Array:
-    """Return a clip without what is left of a last window."""
-    own = sense.clip_shape[axis]
+def _whole(clip: Array, sense: Sense, *, path: Path) -> Array:
+    """Return a clip without what is left of a last window.
+
+    Raises:
+        InputError: it is shorter than a window.
+    """
+    axis, own = sense.time_axis, sense.clip_shape[sense.time_axis]
     count = clip.shape[axis] // own
     if not count:
         raise InputError(
             f"{path}: {sense.name} has {clip.shape[axis]} steps, expected at least the {own} of a window"
         )
-    return clip[(slice(None),) * axis + (slice(count * own),)]
+    return _first(clip, sense, count)
 
 
 def same_length(clips: dict[str, Array], senses: Sequence[Sense]) -> dict[str, Array]:
     """Return clips cut to the windows that all of them have: sound and video of a file end a little apart."""
-    axes = {s.name: 1 if s.kind == "sound" else 0 for s in senses}
-    own = {s.name: s.clip_shape[axes[s.name]] for s in senses}
-    count = min(clip.shape[axes[name]] // own[name] for name, clip in clips.items())
-    return {
-        name: clip[(slice(None),) * axes[name] + (slice(count * own[name]),)]
-        for name, clip in clips.items()
-    }
+    count = min(clips[s.name].shape[s.time_axis] // s.clip_shape[s.time_axis] for s in senses)
+    return {s.name: _first(clips[s.name], s, count) for s in senses}
+
+
+def _first(clip: Array, sense: Sense, windows: int) -> Array:
+    """Return the first windows of a clip."""
+    length = windows * sense.clip_shape[sense.time_axis]
+    return clip[(slice(None),) * sense.time_axis + (slice(length),)]

@@ -49,8 +49,13 @@ def windows_of_folder(folder: Path, config: Cutting) -> tuple[SensesSpec, Window
     """Return the senses of a folder's clips, the windows of their first parts and those that are held out.
 
     Raises:
-        InputError: no clips, scenes of different cameras, or clips too short to hold out a part of them.
+        InputError: no such folder, no clips, one camera alone, scenes of different cameras, or clips too short to hold
+            out a part of them.
     """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder; expected made-world, clips with sound, or a folder a scene"
+        )
     groups = [p for p in sorted(folder.iterdir()) if p.is_dir()]
     if groups:
         spec, scenes = _cameras(groups, config)
@@ -97,6 +102,11 @@ def _cameras(
     groups: list[Path], config: Cutting
 ) -> tuple[SensesSpec, Iterator[tuple[Path, Scene]]]:
     cameras = [f.stem for f in _files(groups[0])]
+    if len(cameras) < 2:
+        raise InputError(
+            f"{groups[0]}: has the one camera {cameras[0]}, expected two or more, a file each; a folder of clips with "
+            "sound has no folders in it"
+        )
     shape = (config.window_frames, config.side_px, config.side_px)
     for group in groups:
         if [f.stem for f in _files(group)] != cameras:

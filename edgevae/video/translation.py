@@ -1,8 +1,8 @@
 """Files of some senses to a file of another one: a missing sense filled in, as something to play or to look at.
 
---from sound=clip.mp4 --+                              +-- frames  .mp4, .mov, .mkv
---from video=clip.mp4 --+-> windows -> latents -> SENSE +-- sound   .wav, by Griffin and Lim from log-mel frames
-+-- tracks  .csv: frame, point, x, y
+--from sound=clip.mp4 --+                                +-- frames  .mp4, .mov, .mkv
+--from video=clip.mp4 --+-> windows -> latents -> SENSE -+-- sound   .wav, by Griffin and Lim from log-mel frames
+                                                         +-- tracks  .csv: frame, point, x, y
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from edgevae.mel import MelConfig, samples_of
 from edgevae.senses import Array, Sense, SensesSpec
 from edgevae.video.clip import ClipFormat
 from edgevae.video.perception import perceive, same_length
+from edgevae.video.pipeline import check_output
 from edgevae.video.writer import open_writer
 
 _TICKS = 1000
@@ -75,7 +76,7 @@ def translate_files(
 
     Raises:
         InputError: no source, an unknown sense, a file without it or shorter than a window, or an output of another
-            kind, that exists, or that is a source.
+            kind, that exists, that is a source, or whose folder does not exist.
         MediaError: a file cannot be read.
     """
     began, wanted = time.perf_counter(), model.senses.sense(sense)
@@ -84,12 +85,11 @@ def translate_files(
     clips = {s.name: perceive(sources[s.name], s, model.senses) for s in senses}
     made = model.translate(same_length(clips, senses) if clips else clips, sense)
     write_sense(wanted, made, model.senses, output)
-    axis = 1 if wanted.kind == "sound" else 0
     return TranslationResult(
         output=str(output),
         sense=sense,
         given=tuple(sources),
-        windows=made.shape[axis] // wanted.clip_shape[axis],
+        windows=made.shape[wanted.time_axis] // wanted.clip_shape[wanted.time_axis],
         seconds=time.perf_counter() - began,
     )
 
@@ -147,7 +147,5 @@ def _check_output(
         raise InputError(
             f"{output}: got {output.suffix or 'no extension'}, expected {', '.join(known)} for {sense.name}"
         )
-    if any(output.resolve() == source.resolve() for source in sources.values()):
-        raise InputError(f"{output}: is also what is read; give another output")
-    if output.exists() and not overwrite:
-        raise InputError(f"{output}: exists; give another path, or --overwrite to replace it")
+    for source in sources.values():
+        check_output(output, source=source, overwrite=overwrite)

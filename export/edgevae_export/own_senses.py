@@ -100,39 +100,24 @@ class SensesSource:
     def encoder(self, sense: Sense) -> SensePart:
         """Return the encoder of a sense."""
         return self._part(
-            f"encoder.{sense.name}",
-            sense.tensor,
-            self._vector("posterior", 2),
-            lambda: SenseEncoderGraph(copy.deepcopy(self.vae), sense.name),
+            f"encoder.{sense.name}", lambda: SenseEncoderGraph(copy.deepcopy(self.vae), sense.name)
         )
 
     def decoder(self, sense: Sense) -> SensePart:
         """Return the decoder of a sense."""
         return self._part(
-            f"decoder.{sense.name}",
-            self._vector("latents", 1),
-            sense.tensor,
-            lambda: SenseDecoderGraph(copy.deepcopy(self.vae), sense.name),
+            f"decoder.{sense.name}", lambda: SenseDecoderGraph(copy.deepcopy(self.vae), sense.name)
         )
 
     def fusion(self) -> SensePart:
         """Return the product of experts."""
         count, channels = len(self.senses.senses), self.vae.config.latent_channels
-        return self._part(
-            "fusion",
-            self._vector("posteriors", 2 * count),
-            self._vector("posterior", 2),
-            lambda: FusionGraph(count, channels),
-        )
+        return self._part("fusion", lambda: FusionGraph(count, channels))
 
-    def _part(
-        self, role: Role, takes: TensorSpec, gives: TensorSpec, make: Callable[[], nn.Module]
-    ) -> SensePart:
-        return SensePart(role, takes, gives, self.senses.window_frames, make)
-
-    def _vector(self, name: str, times: int) -> TensorSpec:
-        channels = times * self.vae.config.latent_channels
-        return TensorSpec(name=name, dtype="float32", shape=("batch", channels, 1, 1))
+    def _part(self, role: Role, make: Callable[[], nn.Module]) -> SensePart:
+        tensors = self.senses.tensors(role, channels=self.vae.config.latent_channels)
+        assert tensors is not None, "of one of its own senses"
+        return SensePart(role, *tensors, self.senses.window_frames, make)
 
 
 def open_senses(folder: Path, *, name: str) -> SensesSource:

@@ -16,7 +16,7 @@ import onnx
 from edgevae.bundle import GOLDEN, VERIFICATION, Bundle, is_bundle, write_bundle
 from edgevae.errors import InputError
 from edgevae.mel import FLOOR_DB
-from edgevae.roles import sense_of
+from edgevae.runtime.golden import given_name
 from edgevae.senses import MISSING_LOG_VARIANCE, Sense
 from edgevae.spec import GraphSpec, Precision
 from edgevae.version import __version__
@@ -214,10 +214,7 @@ def _golden(checked: Sequence[CheckedPart]) -> bytes:
 
     vectors = dict[str, np.ndarray]()
     for one in checked:
-        role, flow = one.part.role, one.graph("fp32").flow
-        given = (
-            flow.takes if flow.takes in ("latents", "posteriors") else sense_of(role) or flow.takes
-        )
-        vectors[given], vectors[role] = one.data["real"], one.expected["real"]
+        vectors[given_name(one.graph("fp32"))] = one.data["real"]
+        vectors[one.part.role] = one.expected["real"]
     data: bytes = save({name: np.ascontiguousarray(v) for name, v in vectors.items()})
     return data

@@ -114,15 +114,22 @@ def test_data_of_other_senses_is_refused(vae):
         load(vae.senses, "made-world", windows=2, training_windows=2, held_out=0.25)
 
 
+def test_a_folder_that_is_not_there_is_refused(vae, tmp_path):
+    with pytest.raises(InputError, match="none: no such folder; expected made-world"):
+        load(vae.senses, str(tmp_path / "none"), windows=2, training_windows=2, held_out=0.25)
+
+
 def test_the_command_says_in_one_line_what_is_wrong(tiny_senses_bundle, tiny_bundle):
-    def run(model):
-        command = [sys.executable, "-m", "edgevae_bench.senses", str(model), "--windows", "2"]
+    def run(model, *options):
+        own = (str(model), "--windows", "2", *options)
+        command = [sys.executable, "-m", "edgevae_bench.senses", *own]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    for model, message in (
-        (tiny_bundle, "has no fusion"),
-        (tiny_senses_bundle, "expected the model's senses"),
+    for arguments, message in (
+        ((tiny_bundle,), "has no fusion"),
+        ((tiny_senses_bundle,), "expected the model's senses"),
+        ((tiny_senses_bundle, "--picture", "page.gif"), "got .gif, expected .png"),
     ):
-        done = run(model)
+        done = run(*arguments)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert message in done.stderr

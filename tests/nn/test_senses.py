@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -106,7 +108,13 @@ def test_a_checkpoint_comes_back_and_is_told_from_others(tmp_path, tiny_checkpoi
         ({"shape": (2, 16)}, r"shape \[2, 16\], expected \(frames, height, width\)"),
         ({"shape": (3, 16, 16)}, "3 frames, expected 2 of the window"),
         ({"name": "Left"}, "name 'Left', expected small letters"),
-        ({"name": "latents"}, "none of latents"),
+        ({"name": "latents"}, "none of frames, latents"),
+        ({"name": "frames"}, "none of frames, latents"),
+        ({"shape": (2, 2**16, 2**16)}, "expected at most 67108864 values a window"),
+        (
+            {"kind": "tracks", "shape": (2, 9)},
+            "9 points in frames of 64 x 64, expected the motion of 16 blocks",
+        ),
         ({"kind": "sound", "shape": (1, 8, 8)}, "8 bands, expected those of `sound`"),
     ],
 )
@@ -119,5 +127,41 @@ def test_a_sense_that_cannot_be_is_refused(sense, message):
                 ),
                 frames_per_second=10.0,
                 window_frames=2,
+                tracks="motion",
             )
         )
+
+
+@torch.no_grad()
+def test_a_decoder_with_a_base_begins_at_the_mean_and_its_picture_stays_for_the_window():
+    torch.manual_seed(3)
+    vae = MultimodalVae(replace(TINY, has_base=True)).eval()
+    means = {
+        "left": torch.randn(2, 16, 16, 3),
+        "right": torch.randn(2, 8, 16, 3),
+        "tracks": torch.randn(2, 3, 2),
+    }
+    vae.begin_at(means)
+    latents = torch.randn(5, 3, 1, 1)
+    for sense in SPEC.senses:
+        decoder = vae.decoders[sense.name]
+        decoder.head.weight.zero_()
+        decoder.head.bias.zero_()
+        mean = means[sense.name]
+        wanted = mean.mean(0).expand_as(mean) if sense.kind == "frames" else mean
+        made = vae.decode(latents, sense.name)
+        assert torch.allclose(made.reshape(5, *mean.shape), wanted)
+        decoder.base.weight.normal_()
+        moved = vae.decode(latents, sense.name)
+        assert (moved[-1] - made[-1]).abs().max() > 0.1
+        if sense.kind == "frames":
+            first, second = moved.reshape(5, 2, *moved.shape[1:]).unbind(1)
+            assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("pace", [0.0, 1e-6, 1e6, float("inf"), float("nan")])
+def test_a_pace_that_no_clip_has_is_refused(pace):
+    with pytest.raises(
+        ConfigError, match=r"frames a second and 2 a window, expected 0\.01 to 1000"
+    ):
+        SensesSpec(senses=SPEC.senses, frames_per_second=pace, window_frames=2)

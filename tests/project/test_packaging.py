@@ -46,6 +46,8 @@ def test_a_wheel_puts_only_our_three_packages_into_site_packages(wheel):
         "edgevae/models/edgevae-image-s/checkpoint/model.safetensors",
         "edgevae/models/edgevae-predict-digits/bundle/manifest.json",
         "edgevae/models/edgevae-predict-digits/checkpoint/predictor.safetensors",
+        "edgevae/models/edgevae-senses-made/bundle/manifest.json",
+        "edgevae/models/edgevae-senses-made/checkpoint/model.safetensors",
         "edgevae/models/edgevae-video-s/bundle/manifest.json",
         "edgevae/models/edgevae-video-s/checkpoint/model.safetensors",
         "edgevae/models/edgevae-video-xs/bundle/manifest.json",

@@ -14,6 +14,8 @@ import edgevae
 from edgevae.bundle import DIGEST, MANIFEST
 from edgevae.errors import IncompatibleError, InputError
 from edgevae.files import sha256
+from edgevae.made_world import MadeWorld
+from edgevae.runtime.multimodal import WINDOWS_A_CALL
 
 
 @pytest.fixture
@@ -85,6 +87,14 @@ def test_windows_know_nothing_of_each_other(vae, clip):
     assert np.allclose(
         vae.decode(latents, "sound")[:, 8:16], vae.decode(latents[1:2], "sound"), atol=1e-3
     )
+
+
+def test_a_long_clip_goes_through_in_several_calls(vae, random):
+    tracks = random.uniform(-1, 1, (2 * (WINDOWS_A_CALL + 3), 2, 2)).astype(np.float32)
+    whole = vae.translate({"tracks": tracks}, "video")
+    assert whole.shape == (2 * (WINDOWS_A_CALL + 3), 16, 16, 3)
+    last = vae.translate({"tracks": tracks[-4:]}, "video")
+    assert np.abs(whole[-4:].astype(int) - last).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -164,11 +174,35 @@ def damaged(bundle, tmp_path, change):
         ),
         (
             lambda m: m["senses"]["senses"][2].update(shape=[2, 3]),
-            "has not the tensor of a sense of the model",
+            "has not the tensors of a sense of the model",
         ),
         (
             lambda m: m["graphs"][0].update(role="encoder.smell"),
-            "has not the tensor of a sense of the model",
+            "has not the tensors of a sense of the model",
+        ),
+        (
+            lambda m: m["graphs"][0]["outputs"][0].update(shape=["batch", 9, 1, 1]),
+            "encoder.video.fp32.onnx has not the tensors of a sense",
+        ),
+        (
+            lambda m: m["graphs"][3]["inputs"].append(m["graphs"][3]["outputs"][0]),
+            "has not the tensors of a sense",
+        ),
+        (
+            lambda m: m["graphs"][3].update(role="prior"),
+            "has not the tensors of a sense",
+        ),
+        (
+            lambda m: m["spec"].update(temporal_factor=1),
+            "a latent step stands for 1 frames, a window for 2",
+        ),
+        (
+            lambda m: m["graphs"][0].update(chunk_frames=4),
+            "takes 4 frames, no window of 2",
+        ),
+        (
+            lambda m: m["senses"].update(frames_per_second=float("inf")),
+            "got inf frames a second",
         ),
         (
             lambda m: m["graphs"][0].update(role="smeller"),
@@ -206,3 +240,19 @@ def test_info_names_the_senses(tiny_senses_bundle):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "sense      sound: sound [1, 8, 8] a window of 0.16 s" in done.stdout
     assert "encoder.tracks" in done.stdout
+
+
+def test_the_shipped_model_fills_in_better_than_the_mean_and_than_from_another_clip():
+    clips = MadeWorld(99).batch(0, 48)
+    with edgevae.load_multimodal("edgevae-senses-made") as vae:
+        axes = {s.name: s.time_axis for s in vae.senses.senses}
+
+        def error(name, given, *, turned):
+            clip = {n: np.concatenate([*np.roll(clips[n], turned, 0)], axes[n]) for n in given}
+            true = np.concatenate([*clips[name]], axes[name]).astype(np.float64)
+            return np.square(true - vae.translate(clip, name)).mean()
+
+        for name, given in (("video", ("sound", "tracks")), ("tracks", ("video", "sound"))):
+            own = error(name, given, turned=0)
+            assert own < 0.95 * clips[name].astype(np.float64).var(0).mean()
+            assert own < 0.9 * error(name, given, turned=24)

@@ -18,7 +18,7 @@ from edgevae.strict import to_dict
 from edgevae.training.senses import fit
 from edgevae.training.senses.config import SensesTraining, is_senses_run, read_config
 from edgevae.training.senses.data import sources
-from edgevae.training.senses.objective import loss_of, random_subset, unexplained
+from edgevae.training.senses.objective import loss_of, random_subset
 
 TINY = SensesTraining(
     window_frames=2,
@@ -105,16 +105,24 @@ def test_subsets_are_never_empty_and_never_all():
     assert found == {("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("b", "c")}
 
 
-def test_a_sense_that_is_not_in_the_subset_teaches_no_posterior_but_through_the_mean():
+def test_a_sense_that_is_not_in_the_subset_is_decoded_from_the_mean_and_one_in_it_from_a_sample():
     training = fit.Training(TINY, sources(TINY))
     vae, data = training.vae, training.windows.draw(4, seed=0, step=0)
-    noise = torch.zeros(2, 4, 4, 1, 1)
-    weights = {"sense_weight": 0.0, "divergence_weight": 1.0}
-    loss = loss_of(vae, data, ("sound",), noise, **weights)
-    loss.backward()
-    assert vae.encoders["video"].head.weight.grad.abs().sum() > 0, "of the bound of all"
-    assert loss.item() > 0
-    assert unexplained(vae, data, training.variances).keys() == training.shares().keys()
+
+    def taught(noise_of_the_subset):
+        """What the decoders of a sense in the subset and of one that is not learn."""
+        vae.zero_grad()
+        noise = torch.stack([torch.zeros(4, 4, 1, 1), noise_of_the_subset])
+        loss_of(vae, data, ("sound",), noise, sense_weight=10.0, divergence_weight=1.0).backward()
+        return [vae.decoders[n].head.weight.grad.clone() for n in ("sound", "tracks")]
+
+    with torch.no_grad():
+        for decoder in vae.decoders.values():
+            torch.nn.init.normal_(decoder.head.weight)
+    quiet, loud = taught(torch.zeros(4, 4, 1, 1)), taught(torch.ones(4, 4, 1, 1))
+    assert not torch.allclose(quiet[0], loud[0])
+    assert torch.equal(quiet[1], loud[1])
+    assert loud[1].abs().sum() > 0
 
 
 def test_windows_of_a_step_are_a_function_of_seed_and_step_and_all_come_once_a_lap():
@@ -134,6 +142,8 @@ def test_windows_of_a_step_are_a_function_of_seed_and_step_and_all_come_once_a_l
         ({"steps": 0}, "steps: got 0, expected at least 1"),
         ({"held_out": 1.0}, "held_out: got 1.0, expected a share"),
         ({"learning_rate": 0.0}, "learning_rate: got 0.0"),
+        ({"side_px": 0}, "side_px: got 0, expected at least 1"),
+        ({"seed": -1}, "seed: got -1, expected a number from 0 on"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused(wrong, message):
@@ -184,8 +194,28 @@ def test_a_folder_of_scenes_has_a_sense_a_camera_and_all_scenes_the_same(tmp_pat
     (tmp_path / "b" / "left.mkv").unlink()
     with pytest.raises(InputError, match=r"b: has right, expected the cameras of .*a: left, right"):
         sources(config)
+    (tmp_path / "a" / "left.mkv").unlink()
+    with pytest.raises(InputError, match=r"a: has the one camera right, expected two or more"):
+        sources(config)
     with pytest.raises(InputError, match=r"too short for windows of 60 frames at 12\.5"):
         sources(replace(config, data=str(tmp_path / "b"), window_frames=60))
+
+
+def test_a_run_does_not_go_on_with_other_senses(tmp_path):
+    pytest.importorskip("av")
+    from edgevae.made_world import MadeWorld
+    from edgevae.video import write_made_clip
+
+    scene, run = tmp_path / "scenes" / "a", tmp_path / "run"
+    scene.mkdir(parents=True)
+    for camera in ("left", "right"):
+        write_made_clip(MadeWorld(3, frames=16), 0, scene / f"{camera}.mkv")
+    data = {"data": str(scene.parent), "side_px": 16, "steps": 1}
+    fit.start(replace(TINY, **data), run=run)
+    fit.resume(run)
+    (scene / "left.mkv").rename(scene / "centre.mkv")
+    with pytest.raises(InputError, match=r"scenes: is not the data that .*run began with"):
+        fit.resume(run)
 
 
 def test_the_command_trains_and_continues_such_a_run_and_refuses_what_it_has_not(tmp_path):

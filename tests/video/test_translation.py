@@ -111,7 +111,9 @@ def test_what_a_file_has_not_is_refused(made_clip, tmp_path, tiny_senses_bundle)
             ("video", "out.wav", "got .wav, expected .mp4, .mov, .mkv for video"),
             ("sound", "out.mp4", "got .mp4, expected .wav for sound"),
             ("smell", "out.wav", "sense: got 'smell', expected one of video, sound, tracks"),
-            ("video", silent.name, "exists; give another path, or --overwrite"),
+            ("video", silent.name, r"exists; give another name, or replace it \(--overwrite\)"),
+            ("video", made_clip, "is the input, which would be lost"),
+            ("sound", "none/out.wav", "its folder .*none does not exist; make it first"),
         ):
             with pytest.raises(InputError, match=message):
                 translate_files(vae, {"sound": made_clip}, sense, tmp_path / name)

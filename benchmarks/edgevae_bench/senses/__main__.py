@@ -17,7 +17,7 @@ from edgevae.cli.options import (
 from edgevae.files import write_atomically
 from edgevae_bench.module_command import run
 from edgevae_bench.senses.data import MADE_WORLD, load
-from edgevae_bench.senses.picture import write_picture
+from edgevae_bench.senses.picture import check_picture, write_picture
 from edgevae_bench.senses.result import tables, to_json
 from edgevae_bench.senses.run import evaluate
 
@@ -56,6 +56,8 @@ def command(
     **backend: Any,  # Any: the options of open_multimodal
 ) -> None:
     """Measure how well MODEL fills in each of its senses, beside the mean of the training data and the wrong clip."""
+    if picture is not None:
+        check_picture(picture)
     with open_multimodal(model, **backend) as vae:
         measured = load(
             vae.senses, data, windows=windows, training_windows=training_windows, held_out=held_out

@@ -65,9 +65,8 @@ def load(
         )
     from edgevae.video.scenes import Cutting, windows_of_folder
 
-    frames = [s for s in spec.senses if s.kind == "frames"]
     cutting = Cutting(
-        side_px=frames[0].shape[1],
+        side_px=spec.motion_px[0],
         window_frames=spec.window_frames,
         frames_per_second=spec.frames_per_second,
         held_out=held_out,

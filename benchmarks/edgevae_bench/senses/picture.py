@@ -33,11 +33,20 @@ def write_picture(vae: MultimodalVae, clips: Clips, path: Path) -> None:
     Raises:
         InputError: the path does not end in .png.
     """
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: got {path.suffix or 'no extension'}, expected .png")
+    check_picture(path)
     image = Image.fromarray(compose(vae, clips))
     with atomic_file(path) as partial:
         image.save(partial, format="PNG", optimize=True)
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a picture that could not be written, before what it is to show is worked out.
+
+    Raises:
+        InputError: the path does not end in .png.
+    """
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path}: got {path.suffix or 'no extension'}, expected .png")
 
 
 def compose(vae: MultimodalVae, clips: Clips) -> Frames:

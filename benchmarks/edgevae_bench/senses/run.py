@@ -31,7 +31,7 @@ def evaluate(vae: MultimodalVae, measured: Measured) -> SensesResult:
     """
     names = vae.senses.names
     latents = {s: latents_of(vae, measured.test, s) for s in subsets(names)}
-    means = {n: measured.training[n].astype(np.float64).mean(0) for n in names}
+    means = {n: measured.training[n].mean(0, dtype=np.float64) for n in names}
     errors = {n: _error(measured.test[n], means[n][None]) for n in names}
 
     def share(given: Sequence[str], name: str, *, wrong: bool = False) -> float:
@@ -92,12 +92,12 @@ def decoded(vae: MultimodalVae, latents: Array, name: str) -> Array:
 
 def joined(sense: Sense, windows: Array) -> Array:
     """Return windows `[N, ...]` as one clip."""
-    return np.concatenate(list(windows), axis=1 if sense.kind == "sound" else 0)
+    return np.concatenate(list(windows), axis=sense.time_axis)
 
 
 def parted(sense: Sense, clip: Array) -> Array:
     """Return a clip as windows `[N, ...]`."""
-    axis = 1 if sense.kind == "sound" else 0
+    axis = sense.time_axis
     return np.stack(np.split(clip, clip.shape[axis] // sense.clip_shape[axis], axis=axis))
 
 

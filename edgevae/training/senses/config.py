@@ -34,6 +34,8 @@ class SensesTraining:
     """As in `SensesConfig`."""
     hidden: int = 128
     """As in `SensesConfig`."""
+    has_base: bool = True
+    """As in `SensesConfig`: decoders begin at the mean window of the data."""
     sense_weight: float = 400.0
     """Independent values that a sense counts as in the bound, where it has as many."""
     divergence_weight: float = 1.0
@@ -70,13 +72,16 @@ class SensesTraining:
     def __post_init__(self) -> None:
         for name in (
             *("batch_windows", "steps", "val_windows", "save_every_steps"),
-            *("window_frames", "made_windows"),
+            *("window_frames", "made_windows", "side_px"),
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected at least 1")
         for name in ("learning_rate", "sense_weight", "frames_per_second"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected a number above 0")
+        for name in ("seed", "warmup_steps", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name}: got {getattr(self, name)}, expected a number from 0 on")
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out: got {self.held_out}, expected a share between 0 and 1")
 

@@ -57,15 +57,10 @@ def sources(config: SensesTraining) -> tuple[Windows, Windows]:
     """Return training and validation windows.
 
     Raises:
-        InputError: there is no such data, or it has not two senses.
+        InputError: as `windows_of_folder`, or the made world at another size or pace than its own.
     """
     if config.data == MADE_WORLD:
         return _made(config)
-    folder = Path(config.data)
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; expected {MADE_WORLD}, clips with sound, or a folder a scene"
-        )
     from edgevae.video.scenes import Cutting, windows_of_folder
 
     cutting = Cutting(
@@ -74,7 +69,7 @@ def sources(config: SensesTraining) -> tuple[Windows, Windows]:
         frames_per_second=config.frames_per_second,
         held_out=config.held_out,
     )
-    spec, training, validation = windows_of_folder(folder, cutting)
+    spec, training, validation = windows_of_folder(Path(config.data), cutting)
     count = len(validation[spec.names[0]])
     kept = np.linspace(0, count - 1, min(count, config.val_windows)).astype(int)
     return Windows(spec, training), Windows(spec, {n: w[kept] for n, w in validation.items()})

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgevae.errors import InputError
 from edgevae.nn.senses import MultimodalVae, target
-from edgevae.nn.senses_checkpoint import save_senses
+from edgevae.nn.senses_checkpoint import is_senses_checkpoint, load_senses, save_senses
 from edgevae.nn.senses_config import SensesConfig
 from edgevae.training.plain_loop import Course, resume_run, start_run
+from edgevae.training.run import RunFolder
 from edgevae.training.schedule import follow
 from edgevae.training.senses.config import SensesTraining, read_config
 from edgevae.training.senses.data import Windows, sources
@@ -46,16 +48,22 @@ def resume(run: Path, *, max_minutes: float | None = None) -> Path:
     """Continue a run where its state was last saved and return the folder of its checkpoint.
 
     Raises:
-        InputError: the folder is no such run, another process trains in it, or the data is gone.
+        InputError: the folder is no such run, another process trains in it, or the data is gone or other data.
         IntegrityError: the state is damaged.
     """
     config = read_config(run)
-    return resume_run(
-        run,
-        lambda: Training(config, sources(config)),
-        _course(config),
-        max_minutes=max_minutes,
-    )
+    return resume_run(run, lambda: _again(config, run), _course(config), max_minutes=max_minutes)
+
+
+def _again(config: SensesTraining, run: Path) -> Training:
+    """Return what is trained in a run that there is, after checking that its data gives the same network."""
+    training, kept = Training(config, sources(config)), RunFolder(run).checkpoint
+    if is_senses_checkpoint(kept) and load_senses(kept).config != training.network:
+        raise InputError(
+            f"{config.data}: is not the data that {run} began with, its senses or their scales are others; put that "
+            "data back, or start another run"
+        )
+    return training
 
 
 def _course(config: SensesTraining) -> Course:
@@ -74,6 +82,9 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.vae = MultimodalVae(self.network)
+        means = mean_windows(self.network, self.windows)
+        if self.network.has_base:
+            self.vae.begin_at(means)
         self.average = copy.deepcopy(self.vae).requires_grad_(False)
         self.networks: Mapping[str, nn.Module] = {"vae": self.vae, "average": self.average}
         for network in self.networks.values():
@@ -83,7 +94,7 @@ class Training:
         )
         self.optimizers: tuple[torch.optim.Optimizer, ...] = (self.optimizer,)
         self.validation = held_out.take(np.arange(len(held_out)))
-        self.variances = variances(self.network, self.windows, self.validation)
+        self.variances = variances(self.network, means, self.validation)
 
     def take_step(self, step: int) -> float:
         """Learn from the windows of a step, with a subset and noise of its own."""
@@ -142,6 +153,7 @@ def network_config(config: SensesTraining, windows: Windows) -> SensesConfig:
         latent_channels=config.latent_channels,
         channels=config.channels,
         hidden=config.hidden,
+        has_base=config.has_base,
         sound_mean_db=plain.sound_mean_db if sound is None else round(float(sound.mean()), 1),
         sound_std_db=plain.sound_std_db
         if sound is None
@@ -150,19 +162,27 @@ def network_config(config: SensesTraining, windows: Windows) -> SensesConfig:
     )
 
 
+def mean_windows(network: SensesConfig, windows: Windows) -> dict[str, Tensor]:
+    """Return the mean of all training windows of each sense, `[T, H, W, 3]` of frames, in unit scale."""
+    totals = dict[str, Tensor]()
+    for first in range(0, len(windows), _MEASURED):
+        some = windows.take(np.arange(first, min(first + _MEASURED, len(windows))))
+        for sense in network.spec.senses:
+            data = some[sense.name]
+            values = _by_window(sense.shape, target(network, sense, data), data).sum(0)
+            totals[sense.name] = totals.get(sense.name, 0.0) + values
+    return {name: total / len(windows) for name, total in totals.items()}
+
+
 def variances(
-    network: SensesConfig, windows: Windows, validation: Mapping[str, Tensor]
+    network: SensesConfig, means: Mapping[str, Tensor], validation: Mapping[str, Tensor]
 ) -> dict[str, float]:
     """Return the squared error of each sense's mean training window on the validation data, in unit scale."""
     found = dict[str, float]()
     for sense in network.spec.senses:
-        total, count = torch.zeros(()), 0
-        for first in range(0, len(windows), _MEASURED):
-            some = windows.take(np.arange(first, min(first + _MEASURED, len(windows))))[sense.name]
-            values = _by_window(sense.shape, target(network, sense, some), some)
-            total, count = total + values.sum(0), count + len(values)
-        wanted = _by_window(sense.shape, target(network, sense, validation[sense.name]), some)
-        found[sense.name] = float((wanted - total / count).square().mean())
+        data = validation[sense.name]
+        wanted = _by_window(sense.shape, target(network, sense, data), data)
+        found[sense.name] = float((wanted - means[sense.name]).square().mean())
     return found
 
 
