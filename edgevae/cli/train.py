@@ -100,11 +100,15 @@ def command(
       edgevae train clips/ -o runs/tuned --from edgevae-video-s --learning-rate 2e-4
       torchrun --nproc-per-node 4 -m edgevae train clips/ -o runs/first
     """
+    # Threads that spin while they wait make a step 4 times slower where another process shares the cores. Set before
+    # PyTorch is loaded, which reads it once.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = {name: value for name, value in overrides.items() if value is not None}
-    if digits is not None and model not in DIGIT_MODELS:
+    if digits is not None and (resume is not None or model not in DIGIT_MODELS):
         given["digits"] = digits
     if resume is not None:
         beside = {"data": data, "output": output, "config": config, "from": weights, "val": val}
+        beside["model"] = None if model == "vae" else model
         _refuse_beside_resume(beside | given)
     elif model == "multimodal":
         others = {"digits": digits, "from": weights, "val": val, "tensorboard": tensorboard}
@@ -119,9 +123,6 @@ def command(
         raise InputError(
             "train: expected DATA and -o RUN, or --resume RUN; see edgevae train --help"
         )
-    # Threads that spin while they wait make a step 4 times slower where another process shares the cores. Set before
-    # PyTorch is loaded, which reads it once.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "WORLD_SIZE" in os.environ:
         # DDP warns of a search for unused parameters, which is made on purpose (edgevae.training.loop).
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -135,9 +136,11 @@ def command(
             f"train: {error}; install it with `pip install 'edgevae[train]'`"
         ) from error
 
+    own_package = None if resume is None else PACKAGES.get(model_of_run(resume) or "")
+    if own_package is not None and tensorboard:
+        raise InputError(f"train: {resume} logs to errors.csv alone; leave out --tensorboard")
     session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
     if resume is not None:
-        own_package = PACKAGES.get(model_of_run(resume) or "")
         if own_package is not None:
             own_fit = importlib.import_module(f"{own_package}.fit")
             _show(own_fit.resume(resume, max_minutes=session.max_minutes))
