@@ -147,6 +147,8 @@ def test_a_checkpoint_keeps_a_generator_and_another_kind_is_told(generator, tmp_
         GeneratorConfig(object_px=30)
     with pytest.raises(ConfigError, match="picture_px"):
         GeneratorConfig(picture_px=(20, 64))
+    with pytest.raises(ConfigError, match="in multiples of 8"):
+        GeneratorConfig(picture_px=(60, 64))
 
 
 def test_critics_that_know_nothing_lose_two_bits_each_and_the_penalty_is_the_squared_slope():
