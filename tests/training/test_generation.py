@@ -141,3 +141,7 @@ def test_settings_that_no_run_can_have_are_refused():
     for wrong in ({"clip_frames": 1}, {"steps": 0}, {"critic_rate": 0.0}, {"slope_weight": -1.0}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             GanConfig(**wrong)
+    with pytest.raises(
+        ConfigError, match=r"picture_px: got \(128, 64\), expected \(64, 64\) of mov"
+    ):
+        GanConfig(network=GeneratorConfig(picture_px=(128, 64)))
