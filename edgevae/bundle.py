@@ -170,6 +170,7 @@ def write_bundle(
 
     Raises:
         InputError: the folder exists and `replace` is false, or is not a bundle.
+        IncompatibleError: what it would say contradicts itself.
     """
     folder = Path(path)
     if folder.exists() and not (replace and is_bundle(folder)):
@@ -198,6 +199,7 @@ def write_bundle(
         if value is None:
             del stored[key]
     data = (json.dumps(stored, indent=1) + "\n").encode()
+    parse_manifest(data, where=str(folder / MANIFEST))  # before it takes the place of another one
     with atomic_folder(folder, replace=replace) as partial:
         for file, content in {
             **files,

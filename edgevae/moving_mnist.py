@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +102,12 @@ def read_digits(folder: Path, *, part: str) -> Pictures:
     """
     path_ = _file(folder, f"{part}-images-idx3-ubyte")
     magic, count, height, width = struct.unpack(">4I", (data := _unpacked(path_))[:16].ljust(16))
-    if magic != 0x803 or len(data) != 16 + count * height * width or height != width or not count:
+    if (
+        magic != 0x803
+        or len(data) != 16 + count * height * width
+        or not 0 < height == width <= SIDE_PX
+        or not count
+    ):
         raise InputError(
             f"{path_}: holds no square pictures in IDX format (magic {magic:#x}, {len(data)} bytes); copy it again"
         )
@@ -150,5 +156,5 @@ def _unpacked(path_: Path) -> bytes:
     try:
         data = path_.read_bytes()
         return gzip.decompress(data) if path_.suffix == ".gz" else data
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path_}: damaged ({error}); copy it again") from error

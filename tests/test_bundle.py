@@ -155,6 +155,16 @@ def test_writing_over_anything_unasked_is_refused(own_bundle, tmp_path):
     assert write_bundle(own_bundle, {}, name="x", replace=True, **rest).manifest.name == "x"
 
 
+def test_what_contradicts_itself_takes_nobodys_place(own_bundle, tmp_path):
+    m = Bundle.open(own_bundle).manifest
+    rest = {"checkpoint_sha256": "0", "spec": m.spec, "graphs": (), "edgevae_version": "0"}
+    for path in (own_bundle, tmp_path / "new"):
+        with pytest.raises(IncompatibleError, match="no multiple of the 8 pixels of a cell"):
+            write_bundle(path, {}, name="x", picture_px=(60, 64), replace=True, **rest)
+    assert Bundle.open(own_bundle).manifest == m
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_precision_that_is_not_there_says_how_to_get_it(tiny_bundle):
     bundle = Bundle.open(tiny_bundle)
     graphs = tuple(g for g in bundle.manifest.graphs if g.precision == "fp32")

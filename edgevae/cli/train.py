@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from edgevae.cli.torch_needed import needs_torch
+from edgevae.cli.train_digits import DIGIT_MODELS, train_on_digits
 from edgevae.cli.train_senses import train_senses
-from edgevae.errors import InputError, UnavailableError
+from edgevae.errors import InputError
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -100,52 +102,81 @@ def command(
       edgevae train clips/ -o runs/tuned --from edgevae-video-s --learning-rate 2e-4
       torchrun --nproc-per-node 4 -m edgevae train clips/ -o runs/first
     """
+    # Threads that spin while they wait make a step 4 times slower where another process shares the cores. Set before
+    # PyTorch is loaded, which reads it once.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = {name: value for name, value in overrides.items() if value is not None}
-    if digits is not None and model not in DIGIT_MODELS:
+    if digits is not None and (resume is not None or model not in DIGIT_MODELS):
         given["digits"] = digits
     if resume is not None:
         beside = {"data": data, "output": output, "config": config, "from": weights, "val": val}
+        beside["model"] = None if model == "vae" else model
         _refuse_beside_resume(beside | given)
+        _resume(resume, max_minutes, tensorboard)
     elif model == "multimodal":
         others = {"digits": digits, "from": weights, "val": val, "tensorboard": tensorboard}
         given |= {name: value for name, value in others.items() if value}
         _show(train_senses(data, output, config, max_minutes, given))
-        return
     elif model in DIGIT_MODELS:
         given |= {"config": config, "val": val, "tensorboard": tensorboard or None}
-        _train_on_digits(data, output, model, digits, weights, max_minutes, given)
-        return
+        _show(train_on_digits(data, output, model, digits, weights, max_minutes, given))
     elif data is None or output is None:
         raise InputError(
             "train: expected DATA and -o RUN, or --resume RUN; see edgevae train --help"
         )
-    # Threads that spin while they wait make a step 4 times slower where another process shares the cores. Set before
-    # PyTorch is loaded, which reads it once.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if "WORLD_SIZE" in os.environ:
-        # DDP warns of a search for unused parameters, which is made on purpose (edgevae.training.loop).
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    try:
+    else:
+        _train_vae(
+            data,
+            output,
+            config=config,
+            weights=weights,
+            val=val,
+            max_minutes=max_minutes,
+            tensorboard=tensorboard,
+            given=given,
+        )
+
+
+PACKAGES = {
+    **{model: package for model, (package, _) in DIGIT_MODELS.items()},
+    "multimodal": "edgevae.training.senses",
+}
+"""What trains each model but a VAE of frames."""
+
+
+def _resume(run: Path, max_minutes: float | None, tensorboard: bool) -> None:
+    """Continue a run of whatever kind."""
+    with needs_torch():
+        from edgevae.training import fit
+        from edgevae.training.plain_loop import model_of_run
+    own_package = PACKAGES.get(model_of_run(run) or "")
+    if own_package is not None and tensorboard:
+        raise InputError(f"train: {run} logs to errors.csv alone; leave out --tensorboard")
+    session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
+    if own_package is None:
+        _show(fit.resume(run, session=session))
+    else:
+        own_fit = importlib.import_module(f"{own_package}.fit")
+        _show(own_fit.resume(run, max_minutes=session.max_minutes))
+
+
+def _train_vae(
+    data: str,
+    output: Path,
+    *,
+    config: Path | None,
+    weights: str | None,
+    val: str | None,
+    max_minutes: float | None,
+    tensorboard: bool,
+    given: dict[str, Any],  # Any: the values of a run, which TrainConfig checks
+) -> None:
+    """Start a run of a VAE of frames."""
+    with needs_torch():
         from edgevae.runtime.shipped import locate
         from edgevae.training import fit
         from edgevae.training.config import TrainConfig, load_train_config
-        from edgevae.training.plain_loop import model_of_run
-    except ImportError as error:
-        raise UnavailableError(
-            f"train: {error}; install it with `pip install 'edgevae[train]'`"
-        ) from error
-
     session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
-    if resume is not None:
-        own_package = PACKAGES.get(model_of_run(resume) or "")
-        if own_package is not None:
-            own_fit = importlib.import_module(f"{own_package}.fit")
-            _show(own_fit.resume(resume, max_minutes=session.max_minutes))
-        else:
-            _show(fit.resume(resume, session=session))
-        return
-    assert data is not None
-    assert output is not None
     chosen = replace(load_train_config(config) if config else TrainConfig(), **given)
     for name in ("preset", "kind"):
         if weights is not None and name in given:
@@ -154,65 +185,6 @@ def command(
             )
     begun = locate(weights, part="checkpoint") if weights is not None else None
     _show(fit.start(chosen, data, run=output, val=val, weights=begun, session=session))
-
-
-DIGIT_MODELS = {
-    "predictor": ("edgevae.training.prediction", "PredictionConfig"),
-    "prior": ("edgevae.training.flow", "FlowConfig"),
-    "gan": ("edgevae.training.generation", "GanConfig"),
-}
-"""What is trained on moving digits alone: by --model its package and its configuration."""
-
-PACKAGES = {
-    **{model: package for model, (package, _) in DIGIT_MODELS.items()},
-    "multimodal": "edgevae.training.senses",
-}
-"""What trains each model but a VAE of frames."""
-
-DIGIT_OPTIONS = ("steps", "batch_clips", "learning_rate", "precision", "seed")
-"""What of a run's values theirs have too."""
-
-
-def _train_on_digits(
-    data: str | None,
-    output: Path | None,
-    model: str,
-    digits: str | None,
-    weights: str | None,
-    max_minutes: float | None,
-    given: dict[str, Any],  # Any: the values of a run, which the configuration checks
-) -> None:
-    """Start a run of one of `DIGIT_MODELS`."""
-    if (weights is None) == (model == "prior"):
-        what = (
-            "needs --from, the checkpoint of its VAE; add it"
-            if weights is None
-            else "has no --from; leave it out"
-        )
-        raise InputError(f"train: --model {model} {what}")
-    for name, value in given.items():
-        if value is not None and name not in DIGIT_OPTIONS:
-            raise InputError(
-                f"train: --model {model} has no --{name.replace('_', '-')}; leave it out"
-            )
-    if data != "moving-digits" or output is None:
-        raise InputError(f"train: --model {model}: expected moving-digits as DATA, and -o RUN")
-    package, config = DIGIT_MODELS[model]
-    try:
-        from edgevae.runtime.shipped import locate
-        from edgevae.training.loop import Session
-
-        fit, settings = (importlib.import_module(f"{package}.{name}") for name in ("fit", "config"))
-    except ImportError as error:
-        raise UnavailableError(
-            f"train: {error}; install it with `pip install 'edgevae[train]'`"
-        ) from error
-    folder = None if digits is None else str(Path(digits).absolute())
-    own = {name: given[name] for name in DIGIT_OPTIONS if name in given}
-    minutes = Session(max_minutes=max_minutes).max_minutes
-    chosen = getattr(settings, config)(digits=folder, **own)
-    begun = {} if weights is None else {"weights": locate(weights, part="checkpoint")}
-    _show(fit.start(chosen, run=output, max_minutes=minutes, **begun))
 
 
 def _show(checkpoint: Path) -> None:

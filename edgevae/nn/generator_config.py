@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgevae.errors import ConfigError
+from edgevae.nn.config import SPATIAL_FACTOR
 
 KIND: Literal["sprites"] = "sprites"
 """What `kind` says in `config.json`, where a VAE has image or video."""
@@ -36,10 +37,12 @@ class GeneratorConfig:
         counts = (self.objects, self.look_channels, self.channels, self.step_frames)
         if min(*counts, self.object_px) < 1 or self.object_px % 4:
             raise ConfigError("generator: counts must be at least 1, and object_px a multiple of 4")
-
-        if len(self.picture_px) != 2 or min(self.picture_px) < self.object_px:
+        if min(self.picture_px) < self.object_px or any(
+            side % SPATIAL_FACTOR for side in self.picture_px
+        ):
             raise ConfigError(
-                f"generator: picture_px is {self.picture_px}, expected height and width of at least {self.object_px}"
+                f"generator: picture_px is {self.picture_px}, expected height and width of at least {self.object_px}, "
+                f"in multiples of {SPATIAL_FACTOR}"
             )
 
     @property

@@ -24,7 +24,7 @@ from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.frames import Frames, Latents
 from edgevae.roles import Role
-from edgevae.runtime.generator_state import GeneratorState, check_numbers
+from edgevae.runtime.generator_state import GeneratorState, check_numbers, check_size
 from edgevae.runtime.loading import open_model
 from edgevae.runtime.session import Session
 from edgevae.runtime.shipped import locate
@@ -125,14 +125,22 @@ class Generator:
                 frames, state = generator.step(state)
 
         Raises:
-            InputError: a number out of its range, or a size that is not one of whole cells, or that nobody knows.
+            InputError: a number out of its range, or a size that is too large, not one of whole cells or not known.
         """
         size = self._size(size)
         check_numbers(count=count, seed=seed, temperature=temperature)
         extent = {"batch": count, "height_px": size[0], "width_px": size[1]}
         prior = None if self._prior is None else self._prior.initial_state(**extent)
         decoder = self._decoder.initial_state(**extent)
-        return GeneratorState(count, size, seed, temperature, 0, prior, decoder)
+        return GeneratorState(
+            count=count,
+            size=size,
+            seed=seed,
+            temperature=temperature,
+            chunk=0,
+            prior=prior,
+            decoder=decoder,
+        )
 
     def step(self, state: GeneratorState) -> tuple[Frames, GeneratorState]:
         """Return the frames of the next chunk, uint8 RGB `[count, n, H, W, 3]`, and the next state."""
@@ -186,10 +194,7 @@ class Generator:
             raise InputError(
                 f"{self.name}: the bundle does not say how large its pictures are; give a size, in multiples of {cell}"
             )
-        if min(chosen) < 1 or any(side % cell for side in chosen):
-            raise InputError(
-                f"size: got {chosen[1]}x{chosen[0]}, expected width and height in multiples of {cell}, whole cells"
-            )
+        check_size(chosen, cell_px=cell)
         return chosen
 
 

@@ -12,8 +12,12 @@ from edgevae.frames import Latents
 from edgevae.runtime.session import SessionState
 from edgevae.spec import GraphSpec
 
+MOST_PX = 4096
+"""Of a side: as far as the graph of a generator that takes noise itself counts (`edgevae.nn.generator_graph`), and a
+limit on what a bundle of somebody else may ask of the memory."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class GeneratorState:
     """Where a stream of clips is: passed in and returned; on a GPU it goes into one call."""
 
@@ -57,3 +61,19 @@ def check_numbers(*, count: int, seed: int, temperature: float) -> None:
             raise InputError(f"{name}: got {value}, expected at least {least}")
     if not 0.0 <= temperature < math.inf:
         raise InputError(f"temperature: got {temperature}, expected a finite number from 0 on")
+
+
+def check_size(size: tuple[int, int], *, cell_px: int) -> None:
+    """Refuse a height and width that no pictures of a model can have.
+
+    Raises:
+        InputError: they are not whole cells, or more than `MOST_PX`.
+    """
+    if min(size) < 1 or any(side % cell_px for side in size):
+        raise InputError(
+            f"size: got {size[1]}x{size[0]}, expected width and height in multiples of {cell_px}, whole cells"
+        )
+    if max(size) > MOST_PX:
+        raise InputError(
+            f"size: got {size[1]}x{size[0]}, expected at most {MOST_PX} a side; give a smaller one"
+        )

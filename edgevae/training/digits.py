@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevae.errors import ConfigError
 from edgevae.frames import Frames
-from edgevae.moving_mnist import MovingMnist, Pictures, read_digits
+from edgevae.moving_mnist import SIDE_PX, MovingMnist, Pictures, read_digits
 from edgevae.training.procedural import enlarged_digits
 
 _GLYPH_PX = 28
@@ -28,6 +29,18 @@ def training_and_held_out(folder: str | None) -> tuple[Pictures, Pictures]:
     glyphs = enlarged_digits(_GLYPH_PX)
     held = np.arange(len(glyphs)) % 10 == 0
     return glyphs[~held], glyphs[held]
+
+
+def check_pictures(picture_px: tuple[int, int]) -> None:
+    """Refuse a network that is said to make pictures of another size than those that it would learn from.
+
+    Raises:
+        ConfigError: they are not those of Moving MNIST.
+    """
+    if picture_px != (SIDE_PX, SIDE_PX):
+        raise ConfigError(
+            f"picture_px: got {picture_px}, expected {(SIDE_PX, SIDE_PX)} of moving digits"
+        )
 
 
 class DigitClips:

@@ -5,6 +5,7 @@ RUN/state.ckpt    what --resume needs    RUN/errors.csv    step, mean loss since
 
 A `Learner` is what is trained: it takes a step, is judged and is kept. Sample i of a run is a function of the seed and
 i, so that weights, optimisers and the number of the step are all that a run continues from, to the bit.
+A stop between two validations is a validation more: what is kept as the best may then be of that step.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from tqdm import tqdm
 from edgevae.errors import EdgeVaeError, InputError
 from edgevae.files import write_atomically
 from edgevae.strict import from_dict, to_dict
+from edgevae.training.plain_state import restore, state_of_learner
 from edgevae.training.run import RunFolder
+from edgevae.training.signals import StopSignals
 from edgevae.training.state import STATE, TrainState, load_state, save_state
 
 CONFIG = "train.json"
@@ -101,7 +104,7 @@ def resume_run(
 
     Raises:
         InputError: another process trains in the folder.
-        IntegrityError: the state is damaged.
+        IncompatibleError: the state is damaged, or of other networks than the configuration's.
         EdgeVaeError: as `make`, or the loss is not finite.
     """
     folder = RunFolder(run)
@@ -164,7 +167,7 @@ def learn(
     state: TrainState | None = None,
     max_minutes: float | None = None,
 ) -> Path:
-    """Train until the last step or the time, with the state saved, and return the checkpoint's folder.
+    """Train until the last step, the time or Ctrl-C, with the state saved, and return the checkpoint's folder.
 
     Raises:
         EdgeVaeError: the loss is not finite.
@@ -180,24 +183,31 @@ class _Loop:
     ) -> None:
         self.learner, self.folder, self.course = learner, folder, course
         self.step, self.best, self.losses = 0, math.inf, list[float]()
+        self.saved: int | None = None
         if state is not None:
-            self._restore(state)
+            restore(learner, state, run=folder.path)
+            self.step, self.best, self.saved = state.step, state.best_val_loss, state.step
 
     def to_its_end(self, max_minutes: float | None) -> Path:
         course = self.course
         deadline = math.inf if max_minutes is None else time.monotonic() + 60.0 * max_minutes
-        with tqdm(
-            total=course.steps, initial=self.step, desc="train", unit="step", file=sys.stderr
-        ) as bar:
-            while self.step < course.steps and time.monotonic() < deadline:
+        with (
+            StopSignals() as signals,
+            tqdm(
+                total=course.steps, initial=self.step, desc="train", unit="step", file=sys.stderr
+            ) as bar,
+        ):
+            while self.step < course.steps and time.monotonic() < deadline and not signals.received:
                 self._take_step()
                 bar.update()
                 if self.step % course.save_every_steps == 0:
                     bar.set_postfix_str(f"{course.figure} {self._save():.4g}")
-        self._save()
+            if self.step != self.saved:
+                self._save()
         if self.step < course.steps:
+            why = f"{signals.received} received" if signals.received else "time is up"
             tqdm.write(
-                f"stopped at step {self.step} of {course.steps}; --resume {self.folder.path} continues",
+                f"{why}, stopped at step {self.step} of {course.steps}; --resume {self.folder.path} continues",
                 file=sys.stderr,
             )
         return self.folder.checkpoint
@@ -217,37 +227,11 @@ class _Loop:
         self.best = min(best, figure)
         if figure < best or not self.course.keep_best:
             self.learner.keep(self.folder.checkpoint)
-        loss = sum(self.losses) / max(1, len(self.losses))
+        loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
         with (self.folder.path / "errors.csv").open("a") as log:
             log.write(f"{self.step},{loss:.6g},{figure:.6g}\n")
         self.losses = []
-        optimizer, *judge = (o.state_dict() for o in self.learner.optimizers)
-        weights = {
-            f"{name}.{key}": value
-            for name, network in self.learner.networks.items()
-            for key, value in network.state_dict().items()
-        }
-        state = TrainState(
-            step=self.step,
-            module=weights,
-            optimizer=optimizer,
-            best_val_loss=self.best,
-            stale_validations=0,
-            discriminator_optimizer=judge[0] if judge else None,
-        )
+        state = state_of_learner(self.learner, step=self.step, best=self.best)
         save_state(state, self.folder.path)
+        self.saved = self.step
         return figure
-
-    def _restore(self, state: TrainState) -> None:
-        for name, network in self.learner.networks.items():
-            prefix = f"{name}."
-            own = {
-                k.removeprefix(prefix): v for k, v in state.module.items() if k.startswith(prefix)
-            }
-            network.load_state_dict(own)
-        for optimizer, kept in zip(
-            self.learner.optimizers, (state.optimizer, state.discriminator_optimizer), strict=False
-        ):
-            assert kept is not None, "a run that judges has kept what judges"
-            optimizer.load_state_dict(kept)
-        self.step, self.best = state.step, state.best_val_loss

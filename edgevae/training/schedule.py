@@ -7,6 +7,8 @@ import math
 import torch
 from torch import nn
 
+from edgevae.errors import ConfigError
+
 
 @torch.no_grad()
 def follow(average: nn.Module, network: nn.Module, *, decay: float) -> None:
@@ -29,3 +31,20 @@ def risen_cosine(step: int, *, steps: int, warmup_steps: int, final: float) -> f
     rise = min(1.0, (step + 1) / max(1, warmup_steps))
     cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
     return rise * (final + (1.0 - final) * cosine)
+
+
+def check_schedule(
+    *, learning_rate: float, warmup_steps: int, final_rate: float, ema_decay: float
+) -> None:
+    """Refuse values by which no run learns.
+
+    Raises:
+        ConfigError: a rate that is not above 0 or not finite, a rise of less than 0 steps, or a share outside of 0..1.
+    """
+    if not 0.0 < learning_rate < math.inf:
+        raise ConfigError(f"learning_rate: got {learning_rate}, expected a finite number above 0")
+    if warmup_steps < 0:
+        raise ConfigError(f"warmup_steps: got {warmup_steps}, expected at least 0")
+    for name, share in (("final_rate", final_rate), ("ema_decay", ema_decay)):
+        if not 0.0 <= share <= 1.0:
+            raise ConfigError(f"{name}: got {share}, expected 0 to 1")

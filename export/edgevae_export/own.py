@@ -20,7 +20,7 @@ from edgevae.nn.predictor_checkpoint import has_predictor, load_predictor
 from edgevae.nn.prior import Prior
 from edgevae.nn.prior_checkpoint import has_prior, load_prior
 from edgevae.spec import Role, TensorSpec, VaeSpec
-from edgevae_export.exportable import Part, Source
+from edgevae_export.exportable import Source
 from edgevae_export.own_generator import OwnGenerator
 from edgevae_export.precision import HEADROOM
 
@@ -93,7 +93,7 @@ def open_checkpoint(folder: Path) -> Source:
     """Return the VAE, or the generator, of a checkpoint of ours.
 
     Raises:
-        InputError: no checkpoint, or one whose latents were not measured.
+        InputError: no checkpoint, or one whose latents were not measured, or its parts do not fit together.
     """
     if has_generator(folder):
         weights = sha256((folder / WEIGHTS).read_bytes())
@@ -112,17 +112,41 @@ def open_checkpoint(folder: Path) -> Source:
             "finish the training run, which measures them (edgevae train --resume RUN), or set them"
         )
     weights = sha256((folder / WEIGHTS).read_bytes())
-    parts = list[Part]()
-    picture_px: tuple[int, int] | None = None
-    if has_predictor(folder):
-        parts.append(OwnPart(load_predictor(folder)))
-    if has_prior(folder):
-        prior = load_prior(folder)
-        parts.append(OwnPart(prior))
-        picture_px = prior.config.picture_px
+    networks = _beside(vae, folder)
+    pictures = [one.config.picture_px for one in networks if isinstance(one, Prior)]
     return Source(
-        OwnVae(vae), model_name(folder), weights, parts=tuple(parts), picture_px=picture_px
+        OwnVae(vae),
+        model_name(folder),
+        weights,
+        parts=tuple(OwnPart(one) for one in networks),
+        picture_px=pictures[0] if pictures else None,
     )
+
+
+def _beside(vae: Vae, folder: Path) -> tuple[Predictor | Prior, ...]:
+    """Return what stands beside a VAE in its checkpoint.
+
+    Raises:
+        InputError: it is for the latents of another VAE, or for calls of another length than what else is there.
+    """
+    networks: list[Predictor | Prior] = []
+    if has_predictor(folder):
+        networks.append(load_predictor(folder))
+    if has_prior(folder):
+        networks.append(load_prior(folder))
+    expected = (vae.spec.latent_channels, vae.spec.spatial_factor)
+    for one in networks:
+        got = (one.config.latent_channels, one.config.cell_px)
+        if got != expected:
+            raise InputError(
+                f"{folder}: its {OwnPart(one).role} is of {got[0]} channels and cells of {got[1]} pixels, expected "
+                f"{expected[0]} and {expected[1]} of the VAE beside it; put it beside the one that it was trained with"
+            )
+    if len({one.config.chunk_steps for one in networks}) > 1:
+        raise InputError(
+            f"{folder}: predictor and prior make chunks of different lengths; export each from a folder of its own"
+        )
+    return tuple(networks)
 
 
 def model_name(folder: Path) -> str:

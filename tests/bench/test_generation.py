@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+import sys
 from dataclasses import dataclass
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -19,6 +21,7 @@ from edgevae_bench.generation.figures import PAIRS
 from edgevae_bench.generation.picture import compose, write_picture
 from edgevae_bench.generation.result import read, table, to_json
 from edgevae_bench.generation.run import Evaluation, evaluate
+from edgevae_bench.module_command import run as run_module
 
 
 @pytest.fixture
@@ -193,3 +196,36 @@ def test_the_command_says_in_one_line_what_is_missing(tmp_path):
     result = CliRunner().invoke(command, ["--digits", str(tmp_path)])
     assert isinstance(result.exception, InputError)
     assert "no train-images-idx3-ubyte.gz in it" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "none/a.json"], "its folder none does not exist; make it first"),
+        (["--classifier", "none/a.safetensors"], "its folder none does not exist; make it first"),
+        (["-o", "."], "is a folder, expected the name of a file to write"),
+        (["--picture", "a.jpg"], "a.jpg: got .jpg, expected .png"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path, monkeypatch, words, message
+):
+    from edgevae_bench.generation.__main__ import command
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        CliRunner().invoke(command, ["--digits", "no-digits", *words], catch_exceptions=False)
+
+
+def test_an_error_of_the_system_is_one_line_too(tmp_path, capsys, monkeypatch):
+    @click.command()
+    def broken():
+        (tmp_path / "none").read_bytes()
+
+    monkeypatch.setattr(sys, "argv", ["broken"])
+    with pytest.raises(SystemExit) as left:
+        run_module(broken, name="broken")
+    assert left.value.code == 1
+    said = capsys.readouterr().err
+    assert "No such file or directory; check the path, permissions and space" in said
+    assert len(said.splitlines()) == 1

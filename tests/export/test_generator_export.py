@@ -18,7 +18,7 @@ from edgevae.nn.generator import Generator
 from edgevae.nn.generator_checkpoint import load_generator, save_generator
 from edgevae.nn.generator_config import GeneratorConfig
 from edgevae.runtime.shipped import locate
-from edgevae_export import decoder_alone
+from edgevae_export.decoder_checks import SIZES, CheckedDecoder
 from edgevae_export.export import export_bundle
 from edgevae_export.own_generator import OwnGenerator
 from edgevae_export.sources import open_source
@@ -55,7 +55,7 @@ def test_every_graph_is_within_its_gate_and_one_that_tensorrt_builds(exported):
         ("pytorch", "fp16"),
         ("onnxruntime", "fp16"),
     }
-    assert {c.sample for c in result.comparisons} == set(decoder_alone.SIZES)
+    assert {c.sample for c in result.comparisons} == set(SIZES)
     assert max(c.frames_max_levels for c in result.comparisons if c.precision == "fp32") <= 1
     if is_installed():
         assert all("engine of" in said for said in result.builds.values())
@@ -91,11 +91,11 @@ def test_what_is_no_vae_says_so(exported, checkpoint, tmp_path):
 
 
 def test_layers_are_kept_in_float32_from_the_last_one_on_until_half_precision_passes(checkpoint):
-    loose = decoder_alone._Checked(OwnGenerator(load_generator(checkpoint)), 4, Gates())
+    loose = CheckedDecoder(OwnGenerator(load_generator(checkpoint)), 4, Gates())
     reached = min(found.frames_psnr_dB for found in loose.find_pins())
     assert (loose.pins.kept, loose.search_runs) == (frozenset(), 1)
     strict = Gates(fp16_psnr_dB=reached + 0.1)
-    checked = decoder_alone._Checked(OwnGenerator(load_generator(checkpoint)), 4, strict)
+    checked = CheckedDecoder(OwnGenerator(load_generator(checkpoint)), 4, strict)
     assert min(found.frames_psnr_dB for found in checked.find_pins()) > reached
     assert "generator.looks.head" in checked.pins.kept
     assert checked.search_runs == len(checked.pins.kept) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 
 import numpy as np
 import pytest
@@ -13,12 +14,16 @@ from edgevae.bundle import Bundle
 from edgevae.errors import InputError, ParityError
 from edgevae.nn import load_checkpoint
 from edgevae.nn.predictor import Predictor
+from edgevae.nn.predictor_checkpoint import save_predictor
 from edgevae.nn.predictor_config import PredictorConfig
+from edgevae.nn.prior import Prior as OwnPrior
+from edgevae.nn.prior_checkpoint import save_prior
+from edgevae.nn.prior_config import PriorConfig
 from edgevae.spec import TensorSpec
 from edgevae_export import to_tensorrt
 from edgevae_export.export import _chunk
 from edgevae_export.exportable import Source
-from edgevae_export.own import OwnPart, OwnVae
+from edgevae_export.own import OwnPart, OwnVae, open_checkpoint
 from edgevae_export.parts import compare_files, half_part, reference
 from edgevae_export.precision import halved
 from edgevae_export.to_onnx import to_onnx
@@ -101,6 +106,21 @@ def test_a_chunk_is_that_of_the_parts(vae):
     assert _chunk(source, None) == 2
     with pytest.raises(InputError, match="chunk frames: got 4, expected 2, with which the model's"):
         _chunk(source, 4)
+
+
+def test_a_part_for_other_latents_or_of_other_chunks_is_refused(tiny_checkpoint, tmp_path):
+    own = shutil.copytree(tiny_checkpoint.with_name("tiny-image.checkpoint"), tmp_path / "own")
+    tiny = {"channels": 2, "dilations": (1,)}
+    save_prior(OwnPrior(PriorConfig(latent_channels=3, **tiny)), own)
+    with pytest.raises(
+        InputError, match="its prior is of 3 channels and cells of 8 pixels, expected 4"
+    ):
+        open_checkpoint(own)
+    save_prior(OwnPrior(PriorConfig(latent_channels=4, chunk_steps=4, **tiny)), own)
+    assert [part.chunk_steps for part in open_checkpoint(own).parts] == [4]
+    save_predictor(predictor()._network, own)
+    with pytest.raises(InputError, match="predictor and prior make chunks of different lengths"):
+        open_checkpoint(own)
 
 
 def test_the_committed_predictor_was_checked_like_its_vae(tiny_predictor_bundle):

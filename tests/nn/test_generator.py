@@ -11,12 +11,20 @@ import torch
 from torch import nn
 
 from edgevae.errors import ConfigError, InputError
+from edgevae.nn.config import SPATIAL_FACTOR
 from edgevae.nn.critics import Critics, critics_loss, generator_loss, slope_penalty
 from edgevae.nn.generator import Generator
 from edgevae.nn.generator_checkpoint import has_generator, load_generator, save_generator
 from edgevae.nn.generator_config import GeneratorConfig
-from edgevae.nn.generator_graph import GeneratorGraph, folded, generator_spec
+from edgevae.nn.generator_graph import (
+    LONGEST_CELLS,
+    GeneratorGraph,
+    _pixels,
+    folded,
+    generator_spec,
+)
 from edgevae.nn.vae import initial_state
+from edgevae.runtime.generator_state import MOST_PX
 
 TINY = GeneratorConfig(look_channels=6, channels=2, object_px=12)
 
@@ -60,6 +68,14 @@ def test_a_clip_chunk_by_chunk_is_the_whole_clip_at_once(generator, chunk_frames
     assert torch.equal(frames[..., 0], torch.round(255.0 * whole).to(torch.uint8))
     assert torch.equal(frames[..., 0], frames[..., 2])
     assert frames.float().std() > 20, "there is something to see"
+
+
+def test_the_pixels_of_the_longest_side_that_the_runtime_allows_are_counted_right():
+    assert LONGEST_CELLS * SPATIAL_FACTOR == MOST_PX
+    counted = _pixels(torch.randn(2, 3, LONGEST_CELLS, 1))
+    assert torch.equal(counted.flatten(), torch.arange(MOST_PX, dtype=torch.float32))
+    beyond = _pixels(torch.randn(2, 3, LONGEST_CELLS + 1, 1))
+    assert beyond.max() < MOST_PX, "which is why more is refused"
 
 
 def test_a_clip_is_decided_by_its_first_noise_alone(generator):
@@ -147,6 +163,8 @@ def test_a_checkpoint_keeps_a_generator_and_another_kind_is_told(generator, tmp_
         GeneratorConfig(object_px=30)
     with pytest.raises(ConfigError, match="picture_px"):
         GeneratorConfig(picture_px=(20, 64))
+    with pytest.raises(ConfigError, match="in multiples of 8"):
+        GeneratorConfig(picture_px=(60, 64))
 
 
 def test_critics_that_know_nothing_lose_two_bits_each_and_the_penalty_is_the_squared_slope():

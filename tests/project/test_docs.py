@@ -49,6 +49,14 @@ def test_links_to_files_of_the_project_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_readme_leads_to_every_model_and_every_page():
+    text = (ROOT / "README.md").read_text()
+    cards = sorted((ROOT / "edgevae" / "models").glob("*/README.md"))
+    wanted = [card.relative_to(ROOT).as_posix() for card in cards]
+    wanted += [f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")]
+    assert [target for target in wanted if f"({target})" not in text] == []
+
+
 def test_the_python_code_of_the_readme_runs(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert blocks, "the README shows no Python"

@@ -124,6 +124,7 @@ def test_a_vae_without_a_prior_says_so_and_is_only_sampled_where_that_is_asked_f
         ({"temperature": -0.5}, "temperature: got -0.5, expected a finite number from 0"),
         ({"temperature": float("nan")}, "temperature: got nan"),
         ({"size": (16, 20)}, "size: got 20x16, expected width and height in multiples of 8"),
+        ({"size": (8, 4104)}, "size: got 4104x8, expected at most 4096 a side"),
     ],
 )
 def test_what_cannot_be_generated_is_refused(generator, wrong, message):

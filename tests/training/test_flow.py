@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 import struct
 from dataclasses import replace
@@ -23,6 +24,8 @@ from edgevae.training.digits import DigitClips, training_and_held_out
 from edgevae.training.flow import fit
 from edgevae.training.flow.config import FlowConfig
 from edgevae.training.flow.loss import Lesson, flow_loss, lesson
+from edgevae.training.generation.config import GanConfig
+from edgevae.training.prediction.config import PredictionConfig
 
 TINY = FlowConfig(
     network=PriorConfig(
@@ -139,9 +142,29 @@ def test_a_vae_without_measured_latents_and_impossible_settings_are_refused(vae,
     with pytest.raises(InputError, match="has no latent_mean, so its latents have no unit scale"):
         fit.start(TINY, run=tmp_path / "run", weights=vae)
     assert not (tmp_path / "run").exists()
-    for wrong in ({"steps": 0}, {"begin_share": 2.0}, {"past_noise": -1.0}, {"learning_rate": 0.0}):
+    with pytest.raises(
+        ConfigError, match=r"picture_px: got \(64, 72\), expected \(64, 64\) of moving"
+    ):
+        FlowConfig(network=PriorConfig(picture_px=(64, 72)))
+    for wrong in ({"steps": 0}, {"begin_share": 2.0}, {"past_noise": -1.0}, {"clip_norm": 0.0}):
         with pytest.raises(ConfigError, match=f"{next(iter(wrong))}: got"):
             FlowConfig(**wrong)
+
+
+@pytest.mark.parametrize("config", [FlowConfig, PredictionConfig, GanConfig])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": 0.0},
+        {"learning_rate": math.inf},
+        {"warmup_steps": -1},
+        {"final_rate": math.nan},
+        {"ema_decay": 1.5},
+    ],
+)
+def test_a_schedule_by_which_no_run_learns_is_refused(config, wrong):
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))}: got"):
+        config(**wrong)
 
 
 def test_a_vae_learns_from_the_digits_of_a_folder_and_notices_other_ones(tmp_path, tiny_run):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 
 import pytest
 import torch
 
-from edgevae.errors import ConfigError, InputError
+from edgevae.errors import ConfigError, IncompatibleError, InputError
 from edgevae.nn.generator import Generator
 from edgevae.nn.generator_config import GeneratorConfig
 from edgevae.training.digits import training_and_held_out
@@ -15,6 +17,7 @@ from edgevae.training.generation import fit
 from edgevae.training.generation.config import GanConfig
 from edgevae.training.generation.likeness import Likeness
 from edgevae.training.plain_loop import model_of_run
+from edgevae.training.state import load_state
 
 TINY = GanConfig(
     network=GeneratorConfig(look_channels=4, channels=2),
@@ -50,9 +53,53 @@ def test_a_broken_off_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     assert (whole / weights).read_bytes() == (broken / weights).read_bytes()
     assert set(os.listdir(whole / "checkpoint")) == {"config.json", "model.safetensors"}
     lines = (whole / "errors.csv").read_text().split()
-    assert [int(line.split(",")[0]) for line in lines] == [2, 4, 4]
+    assert [int(line.split(",")[0]) for line in lines] == [2, 4], "the last step is validated once"
+    assert all(float(line.split(",")[1]) > 0.0 for line in lines), "losses, of all steps between"
     with pytest.raises(InputError, match="exists; give another folder"):
         fit.start(TINY, run=whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_behind_its_step_and_resume_goes_on_to_the_same_weights(
+    tmp_path, monkeypatch, capsys, number
+):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    fit.start(TINY, run=whole)
+    step, before = fit._Training.take_step, signal.getsignal(number)
+
+    def interrupted(self, index):
+        if index == 2:
+            signal.raise_signal(number)
+        return step(self, index)
+
+    monkeypatch.setattr(fit._Training, "take_step", interrupted)
+    assert fit.start(TINY, run=stopped) == stopped / "checkpoint"
+    assert f"{number.name} received, stopped at step 3 of 4; --resume" in capsys.readouterr().err
+    assert signal.getsignal(number) == before, "and is nobody's afterwards"
+    assert load_state(stopped).step == 3
+    monkeypatch.setattr(fit._Training, "take_step", step)
+    fit.resume(stopped)
+    weights = "checkpoint/model.safetensors"
+    assert (whole / weights).read_bytes() == (stopped / weights).read_bytes()
+
+
+def test_a_second_signal_is_not_waited_for(tmp_path, monkeypatch):
+    def impatient(self, index):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(fit._Training, "take_step", impatient)
+    with pytest.raises(KeyboardInterrupt):
+        fit.start(TINY, run=tmp_path / "run")
+
+
+def test_a_state_of_other_networks_than_the_configuration_is_refused(tmp_path):
+    run = tmp_path / "run"
+    fit.start(TINY, run=run, max_minutes=1e-9)
+    config = json.loads((run / "train.json").read_text())
+    (run / "train.json").write_text(json.dumps(config | {"critic_channels": 3}))
+    with pytest.raises(IncompatibleError, match=r"is not of the networks in its train.json; undo"):
+        fit.resume(run)
 
 
 def test_a_step_teaches_all_that_has_weights_and_moves_the_average(tmp_path):
@@ -94,3 +141,7 @@ def test_settings_that_no_run_can_have_are_refused():
     for wrong in ({"clip_frames": 1}, {"steps": 0}, {"critic_rate": 0.0}, {"slope_weight": -1.0}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             GanConfig(**wrong)
+    with pytest.raises(
+        ConfigError, match=r"picture_px: got \(128, 64\), expected \(64, 64\) of mov"
+    ):
+        GanConfig(network=GeneratorConfig(picture_px=(128, 64)))

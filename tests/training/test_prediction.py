@@ -80,6 +80,15 @@ def test_the_files_of_mnist_are_read_packed_or_not_and_others_refused(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(data[:-1])
     with pytest.raises(InputError, match="holds no square pictures in IDX format"):
         read_digits(tmp_path, part="train")
+    large = struct.pack(">4I", 0x803, 1, 65, 65) + bytes(65 * 65)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(large)
+    with pytest.raises(InputError, match="holds no square pictures in IDX format"):
+        read_digits(tmp_path, part="train")
+    packed = bytearray(gzip.compress(data))
+    packed[10:20] = b"\xff" * 10  # where the deflated data begins
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(packed)
+    with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte.gz: damaged"):
+        read_digits(tmp_path, part="t10k")
 
 
 @torch.no_grad()

@@ -67,6 +67,9 @@ def test_help_has_an_example_and_every_option_a_line():
         (["moving-digits"], "expected DATA and -o RUN, or --resume RUN"),
         (["--resume", "runs/a", "--steps", "5"], "leave out --steps"),
         (["--resume", "runs/a", "--adversarial"], "leave out --adversarial"),
+        (["--resume", "runs/a", "--model", "gan"], "leave out --model"),
+        (["--resume", "runs/a", "--digits", "mnist"], "leave out --digits"),
+        (["--resume", "runs/a", "--model", "gan", "--digits", "mnist"], "leave out --"),
         (
             ["moving-digits", "-o", "run", "--adversarial", "--steps", "500"],
             "adversarial_start is 2000, expected a step of the run, which has 500",
@@ -151,6 +154,8 @@ def test_a_model_of_digits_is_trained_stopped_and_continued_by_the_same_command(
     words = ["moving-digits", "--model", model, "-o", str(tmp_path / "run"), "--steps", "2"]
     found = run(*words, "--batch-clips", "1", "--precision", "fp32", "--max-minutes", "1e-9")
     assert "--resume" in found.stderr, "stopped before its first step"
+    with pytest.raises(EdgeVaeError, match=r"logs to errors.csv alone; leave out --tensorboard"):
+        run("--resume", tmp_path / "run", "--tensorboard")
     found = run("--resume", str(tmp_path / "run"))
     assert found.stdout.strip() == str(tmp_path / "run" / "checkpoint")
     assert (tmp_path / "run" / "checkpoint" / weights).is_file()

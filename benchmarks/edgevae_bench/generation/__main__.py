@@ -24,7 +24,7 @@ from edgevae_bench.generation.models import subjects_of
 from edgevae_bench.generation.picture import write_picture
 from edgevae_bench.generation.result import table, to_json
 from edgevae_bench.generation.run import Evaluation, Reader, evaluate
-from edgevae_bench.module_command import run
+from edgevae_bench.module_command import check_outputs, run
 
 CLASSIFIER_SEED = 7
 """Of the classifier's weights and frames."""
@@ -61,6 +61,7 @@ def command(
 
     MODEL is a bundle, a checkpoint, a shipped name, or a .npy file uint8 [N, T, 64, 64, 3].
     """
+    check_outputs(output, classifier, picture=picture)
     training = read_digits(digits, part="train")
     real = real_clips(training, seed=REAL_SEED)
     found = [subjects_of(model, seed=seed, real=real, **backend) for model in models]

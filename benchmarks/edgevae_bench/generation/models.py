@@ -51,20 +51,9 @@ def subjects_of(
     name, roles = bundle.manifest.name, bundle.roles
 
     def made(*, plain_normal: bool) -> Callable[[int, int], Grey]:
-        def make(count: int, frames: int) -> Grey:
-            with open_generator(model, plain_normal=plain_normal, **backend) as generator:
-                parts = [
-                    generator.generate(
-                        frames=frames,
-                        count=min(_AT_ONCE, count - first),
-                        seed=seed + first,
-                        size=(SIDE_PX, SIDE_PX),
-                    )
-                    for first in range(0, count, _AT_ONCE)
-                ]
-            return as_grey(np.concatenate(parts))
-
-        return make
+        return lambda count, frames: _generated(
+            model, count, frames, seed=seed, plain_normal=plain_normal, backend=backend
+        )
 
     def reconstructed(count: int, frames: int) -> Grey:
         return _through(model, real(count, frames), backend)
@@ -88,6 +77,29 @@ def subjects_of(
             Subject(f"{name}, reconstructed", reconstructed, bundle.digest, psnr_dB=fidelity)
         )
     return tuple(found)
+
+
+def _generated(
+    model: str,
+    count: int,
+    frames: int,
+    *,
+    seed: int,
+    plain_normal: bool,
+    backend: dict[str, Any],  # Any: as above
+) -> Grey:
+    """Return clips that a model makes of noise, some at once; each of these calls has a seed of its own."""
+    with open_generator(model, plain_normal=plain_normal, **backend) as generator:
+        parts = [
+            generator.generate(
+                frames=frames,
+                count=min(_AT_ONCE, count - first),
+                seed=seed + first,
+                size=(SIDE_PX, SIDE_PX),
+            )
+            for first in range(0, count, _AT_ONCE)
+        ]
+    return as_grey(np.concatenate(parts))
 
 
 def _of_normal(

@@ -15,7 +15,7 @@ from edgevae.runtime.shipped import locate
 from edgevae_bench.latents.board import board, strip
 from edgevae_bench.latents.page import Looked, to_html, way_boards
 from edgevae_bench.latents.walks import traversals, way
-from edgevae_bench.module_command import run
+from edgevae_bench.module_command import check_outputs, run
 
 OFFSETS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 """Of a channel, in its deviations."""
@@ -49,6 +49,7 @@ def command(
 
     Of both the first --frames frames are taken, and of these the middle, --side pixels at most.
     """
+    check_outputs(output, picture=picture)
     clips = _alike(_begin(a, frames=frames), _begin(b, frames=frames), side=side)
     with edgevae.load(model) as vae:
         name, count = vae.name, vae.spec.latent_channels
@@ -116,8 +117,6 @@ def _kl(
 def _write_picture(looked: Looked, path: Path) -> None:
     from PIL import Image
 
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: got {path.suffix or 'no extension'}, expected .png")
     made, faded = way_boards(looked)
     gap = np.full((made.shape[0], 8, 3), 110, np.uint8)
     parts = [

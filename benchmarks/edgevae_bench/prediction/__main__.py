@@ -16,7 +16,7 @@ from edgevae.cli.options import (
 )
 from edgevae.files import write_atomically
 from edgevae.moving_mnist import MovingMnist, read_digits
-from edgevae_bench.module_command import run
+from edgevae_bench.module_command import check_outputs, run
 from edgevae_bench.prediction.picture import write_picture
 from edgevae_bench.prediction.result import table, to_json
 from edgevae_bench.prediction.run import evaluate
@@ -49,6 +49,7 @@ def command(
     **backend: Any,  # Any: the options of open_predictor
 ) -> None:
     """Measure MODEL on Moving MNIST, 10 frames seen and 10 predicted, beside copying the last frame."""
+    check_outputs(output, picture=picture)
     source = MovingMnist(read_digits(digits, part="t10k"), seed=SEED)
     with (
         open_predictor(model, **backend) as predictor,

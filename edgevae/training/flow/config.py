@@ -7,6 +7,8 @@ from typing import Literal
 
 from edgevae.errors import ConfigError
 from edgevae.nn.prior_config import PriorConfig
+from edgevae.training.digits import check_pictures
+from edgevae.training.schedule import check_schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,5 +58,12 @@ class FlowConfig:
             raise ConfigError(f"begin_share: got {self.begin_share}, expected 0 to 1")
         if not self.past_noise >= 0.0:
             raise ConfigError(f"past_noise: got {self.past_noise}, expected a number from 0 on")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate: got {self.learning_rate}, expected a number above 0")
+        check_pictures(self.network.picture_px)
+        if not self.clip_norm > 0:
+            raise ConfigError(f"clip_norm: got {self.clip_norm}, expected a number above 0")
+        check_schedule(
+            learning_rate=self.learning_rate,
+            warmup_steps=self.warmup_steps,
+            final_rate=self.final_rate,
+            ema_decay=self.ema_decay,
+        )

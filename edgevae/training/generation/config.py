@@ -7,7 +7,8 @@ from typing import Literal
 
 from edgevae.errors import ConfigError
 from edgevae.nn.generator_config import GeneratorConfig
-from edgevae.training.schedule import ema_decay_at, risen_cosine
+from edgevae.training.digits import check_pictures
+from edgevae.training.schedule import check_schedule, ema_decay_at, risen_cosine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +69,16 @@ class GanConfig:
             raise ConfigError(
                 f"batch_clips: got {self.batch_clips}, expected at least 2 objects a step"
             )
-        for name in ("learning_rate", "critic_rate", "slope_weight", "final_slope_weight"):
+        check_pictures(self.network.picture_px)
+        for name in ("critic_rate", "slope_weight", "final_slope_weight"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected a number above 0")
+        check_schedule(
+            learning_rate=self.learning_rate,
+            warmup_steps=self.warmup_steps,
+            final_rate=self.final_rate,
+            ema_decay=self.ema_decay,
+        )
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0: a linear rise, then half a cosine."""

@@ -9,7 +9,7 @@ from typing import Literal
 from edgevae.errors import ConfigError
 from edgevae.nn.predictor_config import PredictorConfig
 from edgevae.training.plain_loop import model_of_run, read_run
-from edgevae.training.schedule import ema_decay_at, risen_cosine
+from edgevae.training.schedule import check_schedule, ema_decay_at, risen_cosine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,14 @@ class PredictionConfig:
         for name in ("batch_clips", "steps", "val_clips", "save_every_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected at least 1")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate: got {self.learning_rate}, expected a number above 0")
+        if not self.clip_norm > 0:
+            raise ConfigError(f"clip_norm: got {self.clip_norm}, expected a number above 0")
+        check_schedule(
+            learning_rate=self.learning_rate,
+            warmup_steps=self.warmup_steps,
+            final_rate=self.final_rate,
+            ema_decay=self.ema_decay,
+        )
 
     @property
     def clip_frames(self) -> int:
