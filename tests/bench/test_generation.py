@@ -217,6 +217,15 @@ def test_what_cannot_be_written_is_refused_before_anything_is_measured(
         CliRunner().invoke(command, ["--digits", "no-digits", *words], catch_exceptions=False)
 
 
+def test_too_few_clips_or_frames_are_refused_before_a_classifier_is_learnt(tmp_path):
+    from edgevae_bench.generation.__main__ import command
+
+    for words, least in ((["--clips", "4"], 5), (["--frames", "2"], 3)):
+        result = CliRunner().invoke(command, ["--digits", str(tmp_path), *words])
+        assert result.exit_code == 2
+        assert f"is not in the range x>={least}" in result.output
+
+
 def test_an_error_of_the_system_is_one_line_too(tmp_path, capsys, monkeypatch):
     @click.command()
     def broken():

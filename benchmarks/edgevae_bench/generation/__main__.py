@@ -23,7 +23,7 @@ from edgevae_bench.generation.clips import (
 from edgevae_bench.generation.models import subjects_of
 from edgevae_bench.generation.picture import write_picture
 from edgevae_bench.generation.result import table, to_json
-from edgevae_bench.generation.run import Evaluation, Reader, evaluate
+from edgevae_bench.generation.run import LEAST_CLIPS, LEAST_FRAMES, Evaluation, Reader, evaluate
 from edgevae_bench.module_command import check_outputs, run
 
 CLASSIFIER_SEED = 7
@@ -34,8 +34,8 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
 @click.option("--digits", required=True, type=_PATH, help="Folder with the four files of MNIST.")
-@click.option("--clips", type=click.IntRange(min=1), default=1000, show_default=True)
-@click.option("--frames", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--clips", type=click.IntRange(min=LEAST_CLIPS), default=1000, show_default=True)
+@click.option("--frames", type=click.IntRange(min=LEAST_FRAMES), default=20, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--classifier",
