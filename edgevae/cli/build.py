@@ -76,7 +76,9 @@ def command(
 
     index = device_index(device)
     bundle = Bundle.open(resolve_model(model))
-    wanted = wanted_engines(cell_px=bundle.manifest.spec.spatial_factor, **engines)
+    cell_px = bundle.manifest.spec.spatial_factor
+    only_px = None if bundle.manifest.senses is None else cell_px
+    wanted = wanted_engines(cell_px=cell_px, only_px=only_px, **engines)
     if check:
         _check(bundle, wanted, precision=precision, backend=backend, as_json=as_json)
         return

@@ -71,6 +71,7 @@ def size_options(function: F) -> F:
 def wanted_engines(
     *,
     cell_px: int,
+    only_px: int | None,
     sizes: Sequence[str],
     one_engine: bool,
     min_shapes: str | None,
@@ -80,8 +81,10 @@ def wanted_engines(
 ) -> list[BuildOptions]:
     """Return the options of each engine to build; sizes that are no whole latent cells are rounded up, saying so.
 
+    A model of several senses has one size, the `only_px` of its windows on each side, and that is its default.
+
     Raises:
-        InputError: a size is none, or some of the three shapes are missing or out of order.
+        InputError: a size is none or not the only one, or some of the three shapes are missing or out of order.
     """
     from edgevae.engine.build import BuildOptions
     from edgevae.engine.profile import Profile
@@ -91,13 +94,29 @@ def wanted_engines(
         raise InputError(
             f"--min-shapes, --opt-shapes and --max-shapes: got {len(shapes)} of them, expected all three or none"
         )
-    profiles = _static(sizes or (() if shapes else (DEFAULT_SIZE,)), cell_px=cell_px)
+    default = DEFAULT_SIZE if only_px is None else f"{only_px}x{only_px}"
+    profiles = _static(sizes or (() if shapes else (default,)), cell_px=cell_px)
     if shapes:
         least, best, most = (profile.opt for profile in _static(shapes, cell_px=cell_px))
         profiles.append(Profile(min=least, opt=best, max=most))
     once = tuple(dict.fromkeys(profiles))
+    if only_px is not None:
+        _refuse_others(once, only_px)
     groups = [once] if one_engine else [(profile,) for profile in once]
     return [BuildOptions(profiles=group, **settings) for group in groups]
+
+
+def _refuse_others(profiles: Sequence[Profile], side_px: int) -> None:
+    """Refuse engines that no window of a model of several senses would be run by."""
+    from edgevae.engine.profile import Size
+
+    window = Size(height=side_px, width=side_px)
+    for profile in profiles:
+        if not profile.covers(window):
+            raise InputError(
+                f"size: got {profile}, but windows of a model of several senses have one size; leave it out, or give "
+                f"{side_px}x{side_px}"
+            )
 
 
 def device_index(name: str) -> int:

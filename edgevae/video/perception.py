@@ -26,6 +26,9 @@ from edgevae.video.reader import open_video
 
 Seconds = npt.NDArray[np.float64]
 
+MOST_REPEATS = 1000
+"""Of a frame, on average: timestamps of a file decide how many are held in memory."""
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -115,7 +118,7 @@ def perceive(path: Path, sense: Sense, spec: SensesSpec) -> Array:
 
     Raises:
         MediaError: the file cannot be read, or has not what the sense is of.
-        InputError: it is shorter than a window, or the sense is of tracks that no file has.
+        InputError: it is shorter than a window, its timestamps leap, or the sense is of tracks that no file has.
     """
     if sense.kind == "sound":
         assert spec.sound is not None, "checked by SensesSpec"
@@ -128,6 +131,11 @@ def perceive(path: Path, sense: Sense, spec: SensesSpec) -> Array:
     sides = sense.shape[1:] if sense.kind == "frames" else spec.motion_px
     seen = watch(path, height_px=sides[0], width_px=sides[1])
     count = int(seen.duration_s * spec.frames_per_second + 1e-6)
+    if count > MOST_REPEATS * len(seen.frames):
+        raise InputError(
+            f"{path}: {len(seen.frames)} frames in {seen.duration_s:.0f} s, expected no more than {MOST_REPEATS} times "
+            f"as many at {spec.frames_per_second:g} a second; its timestamps have a gap, write them again"
+        )
     frames = seen.at(0.0, max(1, count), frames_per_second=spec.frames_per_second)
     return _whole(frames if sense.kind == "frames" else block_motion(frames), sense, path=path)
 

@@ -125,6 +125,18 @@ def test_a_size_that_is_no_whole_cells_is_rounded_up_saying_so(gpu, run):
     assert str(gpu[0][0].options) != "1x361x641"
 
 
+def test_a_model_of_several_senses_is_built_for_the_size_of_its_windows_and_no_other(
+    gpu, run, tiny_senses_bundle
+):
+    assert run(bundle=tiny_senses_bundle)[2] is None
+    assert {str(k.options) for k, _, _ in gpu} == {"1x16x16"}
+    assert len(gpu) == 7
+    for size in ("360p", "2x16x16"):
+        error = run("--size", size, bundle=tiny_senses_bundle)[2]
+        assert isinstance(error, InputError)
+        assert "windows of a model of several senses have one size" in str(error)
+
+
 def test_the_json_is_one_line_with_every_figure(gpu, run):
     lines = run("--json")[0].splitlines()
     assert len(lines) == 1

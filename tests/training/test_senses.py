@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from click.testing import CliRunner
 from edgevae.cli.train import command
 from edgevae.errors import ConfigError, InputError
 from edgevae.nn.senses_checkpoint import load_senses
-from edgevae.strict import to_dict
+from edgevae.runtime.shipped import locate
+from edgevae.strict import from_dict, to_dict
 from edgevae.training.senses import fit
 from edgevae.training.senses.config import SensesTraining, is_senses_run, read_config
-from edgevae.training.senses.data import sources
+from edgevae.training.senses.data import made_spec, sources
 from edgevae.training.senses.objective import loss_of, random_subset
 
 TINY = SensesTraining(
@@ -239,3 +241,14 @@ def test_the_command_trains_and_continues_such_a_run_and_refuses_what_it_has_not
     ):
         with pytest.raises(InputError, match=message):
             train(*arguments)
+
+
+@pytest.mark.parametrize("name", ["made", "talking", "views"])
+def test_recipes_are_read_and_that_of_the_shipped_model_is_of_its_network(name):
+    file = Path(__file__).parents[2] / "recipes" / f"edgevae-senses-{name}.json"
+    recipe = from_dict(SensesTraining, json.loads(file.read_text()), where=str(file))
+    if name == "made":
+        shipped = load_senses(locate("edgevae-senses-made", part="checkpoint")).config
+        assert shipped.spec == made_spec(recipe.window_frames)
+        for part in ("latent_channels", "channels", "hidden"):
+            assert getattr(shipped, part) == getattr(recipe, part)

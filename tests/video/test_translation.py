@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import wave
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from edgevae.made_world import SOUND, MadeWorld
 from edgevae.mel import log_mel
 from edgevae.motion_tracks import BLOCKS, block_motion
 from edgevae.senses import Sense, SensesSpec
-from edgevae.video import open_video, translate_files, write_made_clip
+from edgevae.video import ClipFormat, open_video, open_writer, translate_files, write_made_clip
 from edgevae.video.perception import listen, perceive, same_length, watch
 
 WORLD = MadeWorld(6, frames=16)
@@ -117,6 +118,17 @@ def test_what_a_file_has_not_is_refused(made_clip, tmp_path, tiny_senses_bundle)
         ):
             with pytest.raises(InputError, match=message):
                 translate_files(vae, {"sound": made_clip}, sense, tmp_path / name)
+
+
+def test_timestamps_that_leap_are_refused_before_memory_is_full(tmp_path):
+    path, tenth = tmp_path / "leap.mkv", Fraction(1, 10)
+    form = ClipFormat(width_px=16, height_px=16, time_base=tenth, rate=1 / tenth)
+    with open_writer(path, form) as writer:
+        writer.write(np.zeros((3, 16, 16, 3), np.uint8), np.array([0, 1, 10**7]))
+    with pytest.raises(
+        InputError, match=r"3 frames in 1500000 s, expected no more than 1000 times"
+    ):
+        perceive(path, SPEC.sense("video"), SPEC)
 
 
 def test_senses_of_one_stretch_are_cut_to_the_shortest():
