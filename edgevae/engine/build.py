@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from edgevae.engine.flavour import Flavour, Log, is_short_of_memory
-from edgevae.engine.inspection import LayerTypes, inspect_network, require_half
+from edgevae.engine.inspection import LayerTypes, half_share_of_all, inspect_network, require_half
 from edgevae.engine.profile import Profile
 from edgevae.engine.progress import BuildMonitor, Progress, interruptible
 from edgevae.errors import IncompatibleError, InputError, OutOfMemoryError
@@ -68,6 +68,8 @@ class Plan:
     """How long parsing and building took."""
     timing_cache: bytes | None
     """What the builder measured, for the next build on the same GPU; None where the flavour has no timing cache."""
+    half_share: float
+    """How many of all layers of the network are in half, 0 to 1, small ones included."""
 
 
 def build_plan(
@@ -120,7 +122,7 @@ def _build(
     builder = flavour.module.Builder(log.logger)
     # The parser owns the network's weights, so it has to live until the plan is there.
     network, parser = _parse(builder, model, flavour, log, where=where)
-    layers = inspect_network(network)
+    layers, half_share = inspect_network(network), half_share_of_all(network)
     if graph.precision == "fp16":
         require_half(layers, what=f"{where}: the parsed network")
     config = _configure(builder, flavour, options, for_this_gpu=for_this_gpu)
@@ -138,6 +140,7 @@ def _build(
         layers=layers,
         seconds=round(time.perf_counter() - started, 2),
         timing_cache=None if cache is None else bytes(cache.serialize()),
+        half_share=half_share,
     )
 
 

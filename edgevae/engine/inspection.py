@@ -91,7 +91,15 @@ def inspect_network(network: Any) -> LayerTypes:  # Any: bindings without types
     on purpose is half a dozen small layers.
     """
     found = [network.get_layer(i) for i in range(network.num_layers)]
-    layers = [layer for layer in found if layer.type.name in _WORK] or found
+    return _types([layer for layer in found if layer.type.name in _WORK] or found)
+
+
+def half_share_of_all(network: Any) -> float:  # Any: bindings without types
+    """Return how many of all layers of a parsed network are in half, 0 to 1: an engine tells of all of them."""
+    return _types([network.get_layer(i) for i in range(network.num_layers)]).half_share
+
+
+def _types(layers: list[Any]) -> LayerTypes:  # Any: bindings without types
     return _count(
         _by_words(str(layer.get_output(i).dtype.name) for i in range(layer.num_outputs))
         for layer in layers
@@ -123,12 +131,16 @@ def parse_inspection(text: str) -> LayerTypes:
     return _count(_layer(layer) for layer in found if not _is_idle(layer))
 
 
-def require_half(types: LayerTypes, *, what: str, is_built: bool = False) -> None:
+def require_half(
+    types: LayerTypes, *, what: str, is_built: bool = False, least: float = LEAST_HALF
+) -> None:
     """Check that a graph that was exported for float16 runs in float16.
 
     Args:
         types: Of its network or its engine.
         what: Names both, for the message.
+        least: The smallest share of layers in half; less for an engine whose network has small layers of float32 on
+            purpose, which are as many as the large ones.
         is_built: Whether they are those of an engine, as the inspector tells them. Where it tells little, that is a
             warning: the network's own types were checked before the build, and strong typing makes them the engine's.
 
@@ -141,9 +153,9 @@ def require_half(types: LayerTypes, *, what: str, is_built: bool = False) -> Non
             *(what, types.told, types.untold),
         )
         return
-    if types.half_share < LEAST_HALF:
+    if types.half_share < least:
         raise ParityError(
-            f"{what}: fp16 was asked for and {types}, expected at least {LEAST_HALF:.0%}; export the bundle again with "
+            f"{what}: fp16 was asked for and {types}, expected at least {least:.0%}; export the bundle again with "
             "--precision fp16, or take --precision fp32"
         )
 

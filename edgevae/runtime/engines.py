@@ -13,7 +13,7 @@ from edgevae.cuda.probe import gpus
 from edgevae.engine.build import BuildOptions, build_plan
 from edgevae.engine.cache import Built, CachedEngine, EngineCache, EngineKey
 from edgevae.engine.flavour import Flavour
-from edgevae.engine.inspection import inspect_engine, require_half
+from edgevae.engine.inspection import LEAST_HALF, inspect_engine, require_half
 from edgevae.engine.profile import Profile
 from edgevae.engine.progress import Progress
 from edgevae.engine.timing_cache import read_timing_cache, write_timing_cache
@@ -186,7 +186,8 @@ def _build(
         with driver.activate():
             layers = inspect_engine(engine.engine, flavour)
         if graph.precision == "fp16":
-            require_half(layers, what=f"{graph.file}: {flavour}: the engine", is_built=True)
+            what, least = f"{graph.file}: {flavour}: the engine", LEAST_HALF * plan.half_share
+            require_half(layers, what=what, is_built=True, least=least)
         parity = check_engine(engine, expected)
     finally:
         engine.close()

@@ -170,15 +170,14 @@ def test_importing_the_command_is_light():
     assert heavy.isdisjoint(out.stdout.split())
 
 
-def test_only_the_baseline_imports_pytorch_or_the_networks():
+def test_only_the_baseline_and_a_judge_that_learns_import_pytorch_or_the_networks():
     package = Path(edgevae_bench.__file__).parent
     importing = re.compile(
         r"^\s*(import torch|from torch|from edgevae\.nn|import edgevae\.nn)", re.M
     )
     found = {path.name for path in package.rglob("*.py") if importing.search(path.read_text())}
-    assert found == {
-        f"baseline{part}.py" for part in ("", "_session", "_place", "_ceilings", "_diffusers")
-    }
+    parts = ("", "_session", "_place", "_ceilings", "_diffusers", "_posterior")
+    assert found == {*(f"baseline{part}.py" for part in parts), "classifier.py"}
 
 
 def test_without_a_clip_the_packages_own_is_measured(monkeypatch, capsys):

@@ -146,7 +146,7 @@ def steps(monkeypatch, bundle, tmp_path):
 
     def build_plan(*_, **settings):
         done.append(f"build, for this GPU: {settings['for_this_gpu']}")
-        return SimpleNamespace(data=b"plan", timing_cache=None, seconds=1.0)
+        return SimpleNamespace(data=b"plan", timing_cache=None, seconds=1.0, half_share=1.0)
 
     def load(*_):
         done.append("load")

@@ -125,6 +125,13 @@ def test_an_fp16_engine_with_too_few_layers_in_half_is_an_error_that_counts_them
         require_half(LayerTypes(), what="decoder.fp16.onnx")
 
 
+def test_an_engine_is_asked_for_the_half_that_its_network_has():
+    mixed = LayerTypes(fp16=30, fp32=178)
+    require_half(mixed, what="decoder.fp16.onnx", is_built=True, least=0.5 * 0.2)
+    with pytest.raises(ParityError, match=r"30 of 208 layers in half, expected at least 45%"):
+        require_half(mixed, what="decoder.fp16.onnx", is_built=True, least=0.5 * 0.9)
+
+
 def test_an_fp16_engine_in_half_passes():
     require_half(LayerTypes(fp16=40, fp32=10), what="decoder.fp16.onnx")
 

@@ -16,7 +16,7 @@ from edgevae.errors import InputError, ParityError
 from edgevae.nn import load_checkpoint, save_checkpoint
 from edgevae_export import verify
 from edgevae_export.export import export_bundle, steps
-from edgevae_export.own import OwnVae, _name
+from edgevae_export.own import OwnVae, model_name
 from edgevae_export.precision import Peaks
 from edgevae_export.runs import torch_runs
 from edgevae_export.samples import samples
@@ -138,4 +138,4 @@ def test_a_checkpoint_whose_latents_were_not_measured_is_refused(own_checkpoint,
     ("folder", "name"), [("runs/street/checkpoint", "street"), ("street", "street")]
 )
 def test_a_model_is_named_by_its_run(folder, name, tmp_path):
-    assert _name(tmp_path / folder) == name
+    assert model_name(tmp_path / folder) == name

@@ -65,7 +65,12 @@ def layers_of(model: bytes) -> list[SimpleNamespace]:
     """Return a graph's layers with the types of their outputs."""
     graph = shape_inference.infer_shapes(onnx.load_from_string(model)).graph
     types = {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.output)}
-    kinds = {"Cast": "CAST", "Constant": "CONSTANT", "Conv": "CONVOLUTION"}
+    kinds = {
+        "Cast": "CAST",
+        "Constant": "CONSTANT",
+        "Conv": "CONVOLUTION",
+        "MatMul": "MATRIX_MULTIPLY",
+    }
     return [
         SimpleNamespace(
             name=node.name,
