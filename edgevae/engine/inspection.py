@@ -90,16 +90,17 @@ def inspect_network(network: Any) -> LayerTypes:  # Any: bindings without types
     Where it has convolutions or matrix products, which are the work, only these count: a normalisation that is float32
     on purpose is half a dozen small layers.
     """
-    found = [network.get_layer(i) for i in range(network.num_layers)]
-    return _types([layer for layer in found if layer.type.name in _WORK] or found)
+    return _types(network, work_only=True)
 
 
 def half_share_of_all(network: Any) -> float:  # Any: bindings without types
     """Return how many of all layers of a parsed network are in half, 0 to 1: an engine tells of all of them."""
-    return _types([network.get_layer(i) for i in range(network.num_layers)]).half_share
+    return _types(network, work_only=False).half_share
 
 
-def _types(layers: list[Any]) -> LayerTypes:  # Any: bindings without types
+def _types(network: Any, *, work_only: bool) -> LayerTypes:  # Any: bindings without types
+    found = [network.get_layer(i) for i in range(network.num_layers)]
+    layers = [layer for layer in found if work_only and layer.type.name in _WORK] or found
     return _count(
         _by_words(str(layer.get_output(i).dtype.name) for i in range(layer.num_outputs))
         for layer in layers
