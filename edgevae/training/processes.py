@@ -173,7 +173,13 @@ def joined(place: Processes) -> Iterator[Processes]:
         torch.cuda.set_device(place.local_rank)
     dist.init_process_group("nccl" if gpus else "gloo", rank=place.rank, world_size=place.world)
     group = dist.new_group(backend="gloo", timeout=_PATIENCE)
-    with contextlib.redirect_stderr(sys.stderr if place.first else io.StringIO()):
-        yield Processes(**{**vars(place), "group": group})
-        dist.barrier(group=group)  # nobody leaves while another still works
-    dist.destroy_process_group()  # not after an error: NCCL would wait for those that are gone
+    try:
+        with contextlib.redirect_stderr(sys.stderr if place.first else io.StringIO()):
+            yield Processes(**{**vars(place), "group": group})
+            dist.barrier(group=group)  # nobody leaves while another still works
+    except BaseException:
+        # NCCL would wait for those that are gone. Gloo does not, and aborts a process that ends with its threads alive.
+        if not gpus:
+            dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
