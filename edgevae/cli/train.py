@@ -34,7 +34,8 @@ _FOLDER = click.Path(path_type=Path)
     "--from",
     "weights",
     metavar="MODEL",
-    help="Begin with the network of this checkpoint, a folder or a shipped name: fine-tuning; for a prior its VAE.",
+    help="Begin with the network of this checkpoint, a folder or a shipped name: fine-tuning; for a prior its VAE, and "
+    "the prior where it has one.",
 )
 @click.option(
     "--val", metavar="FOLDER", help="Validation data; without it a tenth of the files is held out."
@@ -118,8 +119,8 @@ def command(
         given |= {name: value for name, value in others.items() if value}
         _show(train_senses(data, output, config, max_minutes, given))
     elif model in DIGIT_MODELS:
-        given |= {"config": config, "val": val, "tensorboard": tensorboard or None}
-        _show(train_on_digits(data, output, model, digits, weights, max_minutes, given))
+        given |= {"val": val, "tensorboard": tensorboard or None}
+        _show(train_on_digits(data, output, model, digits, config, weights, max_minutes, given))
     elif data is None or output is None:
         raise InputError(
             "train: expected DATA and -o RUN, or --resume RUN; see edgevae train --help"
@@ -175,9 +176,10 @@ def _train_vae(
     with needs_torch():
         from edgevae.runtime.shipped import locate
         from edgevae.training import fit
-        from edgevae.training.config import TrainConfig, load_train_config
+        from edgevae.training.config import TrainConfig
+        from edgevae.training.recipe import read_recipe
     session = fit.Session(max_minutes=max_minutes, tensorboard=tensorboard)
-    chosen = replace(load_train_config(config) if config else TrainConfig(), **given)
+    chosen = replace(read_recipe(config, TrainConfig) if config else TrainConfig(), **given)
     for name in ("preset", "kind"):
         if weights is not None and name in given:
             raise InputError(

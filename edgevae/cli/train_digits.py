@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def train_on_digits(
     output: Path | None,
     model: str,
     digits: str | None,
+    config: Path | None,
     weights: str | None,
     max_minutes: float | None,
     given: dict[str, Any],  # Any: the values of a run, which the configuration checks
@@ -35,7 +37,8 @@ def train_on_digits(
         data: As the command has it; only moving-digits will do.
         output: The run's folder.
         model: Which of them.
-        digits: The folder with the files of MNIST.
+        digits: The folder with the files of MNIST; None takes what the recipe says.
+        config: A recipe to start from.
         weights: The checkpoint of a prior's VAE.
         max_minutes: After which to stop.
         given: Other options of the command that were given.
@@ -58,16 +61,20 @@ def train_on_digits(
             )
     if data != "moving-digits" or output is None:
         raise InputError(f"train: --model {model}: expected moving-digits as DATA, and -o RUN")
-    package, config = DIGIT_MODELS[model]
+    package, kind = DIGIT_MODELS[model]
     with needs_torch():
         from edgevae.runtime.shipped import locate
         from edgevae.training.loop import Session
+        from edgevae.training.recipe import read_recipe
 
         fit, settings = (importlib.import_module(f"{package}.{name}") for name in ("fit", "config"))
-    folder = None if digits is None else str(Path(digits).absolute())
     own = {name: given[name] for name in OPTIONS if name in given}
+    if digits is not None:
+        own["digits"] = str(Path(digits).absolute())
     minutes = Session(max_minutes=max_minutes).max_minutes
-    chosen = getattr(settings, config)(digits=folder, **own)
+    configuration = getattr(settings, kind)
+    recipe = configuration() if config is None else read_recipe(config, configuration)
+    chosen = replace(recipe, **own)
     begun = {} if weights is None else {"weights": locate(weights, part="checkpoint")}
     checkpoint: Path = fit.start(chosen, run=output, max_minutes=minutes, **begun)
     return checkpoint

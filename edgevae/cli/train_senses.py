@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgevae.errors import ConfigError, InputError, UnavailableError
+from edgevae.errors import InputError, UnavailableError
 
 OPTIONS = {
     "steps": "steps",
@@ -51,8 +50,8 @@ def train_senses(
             "train: --model multimodal: expected DATA (made-world, or a folder) and -o RUN"
         )
     try:
-        from edgevae.strict import from_dict
         from edgevae.training.loop import Session
+        from edgevae.training.recipe import read_recipe
         from edgevae.training.senses import fit
         from edgevae.training.senses.config import MADE_WORLD, SensesTraining
     except ImportError as error:
@@ -61,17 +60,8 @@ def train_senses(
         ) from error
     chosen = SensesTraining()
     if config is not None:
-        chosen = from_dict(SensesTraining, _read(config), where=str(config))
+        chosen = read_recipe(config, SensesTraining)
     if data is not None:
         chosen = replace(chosen, data=data if data == MADE_WORLD else str(Path(data).absolute()))
     chosen = replace(chosen, **{OPTIONS[name]: value for name, value in given.items()})
     return fit.start(chosen, run=output, max_minutes=Session(max_minutes=max_minutes).max_minutes)
-
-
-def _read(path: Path) -> object:
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON ({error}); write it again") from error

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from edgevae.errors import ConfigError, InputError
 from edgevae.nn.config import Kind, VaeConfig, preset
-from edgevae.strict import from_dict, to_dict
+from edgevae.strict import to_dict
 from edgevae.training.limits import check_limits
 
 
@@ -164,23 +161,6 @@ class TrainConfig:
     def kl_weight_at(self, step: int) -> float:
         """Return the KL weight of a step: a linear rise, then constant."""
         return self.kl_weight * min(1.0, (step + 1) / max(1, self.kl_warmup_steps))
-
-
-def load_train_config(path: str | os.PathLike[str]) -> TrainConfig:
-    """Return the configuration in a JSON file.
-
-    Raises:
-        InputError: there is no such file.
-        ConfigError: it is not JSON, or has an unknown key, a wrong type or an invalid value.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; expected a train.json or a recipe")
-    try:
-        data = json.loads(file.read_text())
-    except ValueError as error:
-        raise ConfigError(f"{file}: not JSON ({error}); write it again") from error
-    return from_dict(TrainConfig, data, where=str(file))
 
 
 def config_json(config: TrainConfig) -> bytes:

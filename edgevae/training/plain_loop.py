@@ -25,8 +25,9 @@ from tqdm import tqdm
 
 from edgevae.errors import EdgeVaeError, InputError
 from edgevae.files import write_atomically
-from edgevae.strict import from_dict, to_dict
+from edgevae.strict import to_dict
 from edgevae.training.plain_state import restore, state_of_learner
+from edgevae.training.recipe import read_recipe
 from edgevae.training.run import RunFolder
 from edgevae.training.signals import StopSignals
 from edgevae.training.state import STATE, TrainState, load_state, save_state
@@ -147,7 +148,7 @@ def read_run(run: Path, cls: type[Any], *, model: str) -> Any:  # Any: a datacla
     path = run / CONFIG
     if model_of_run(run) != model:
         raise InputError(f"{run}: no {CONFIG} of a {model} in it; expected the folder of its run")
-    return from_dict(cls, json.loads(path.read_text()), where=str(path))
+    return read_recipe(path, cls)
 
 
 def state_of(run: Path) -> TrainState | None:

@@ -22,7 +22,8 @@ from edgevae.files import write_atomically
 from edgevae.nn.checkpoint import save_checkpoint
 from edgevae.nn.vae import Vae
 from edgevae.strict import from_dict, to_dict
-from edgevae.training.config import TrainConfig, config_json, load_train_config
+from edgevae.training.config import TrainConfig, config_json
+from edgevae.training.recipe import read_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,7 @@ class RunFolder:
             data = json.loads(file.read_text())
         except ValueError as error:
             raise ConfigError(f"{file}: not JSON ({error}); start the run again") from error
-        return load_train_config(self.path / "train.json"), from_dict(
+        return read_recipe(self.path / "train.json", TrainConfig), from_dict(
             RunData, data, where=str(file)
         )
 

@@ -8,7 +8,8 @@ import pytest
 from edgevae.errors import ConfigError, InputError
 from edgevae.nn.config import preset
 from edgevae.strict import to_dict
-from edgevae.training.config import TrainConfig, config_json, load_train_config
+from edgevae.training.config import TrainConfig, config_json
+from edgevae.training.recipe import read_recipe
 
 
 def test_a_configuration_survives_its_file(tmp_path):
@@ -16,12 +17,12 @@ def test_a_configuration_survives_its_file(tmp_path):
         steps=7, time_strides=(1, 3), model=preset("s", kind="image"), clip_frames=3, val_frames=1
     )
     (tmp_path / "train.json").write_bytes(config_json(config))
-    assert load_train_config(tmp_path / "train.json") == config
+    assert read_recipe(tmp_path / "train.json", TrainConfig) == config
 
 
 def test_a_recipe_may_leave_out_what_has_a_default(tmp_path):
     (tmp_path / "recipe.json").write_text('{"steps": 9}')
-    assert load_train_config(tmp_path / "recipe.json") == TrainConfig(steps=9)
+    assert read_recipe(tmp_path / "recipe.json", TrainConfig) == TrainConfig(steps=9)
 
 
 @pytest.mark.parametrize(
@@ -70,21 +71,21 @@ def test_a_wrong_value_is_refused_by_name(tmp_path, change, message):
     path = tmp_path / "train.json"
     path.write_text(json.dumps(to_dict(TrainConfig()) | change))
     with pytest.raises(ConfigError, match=message):
-        load_train_config(path)
+        read_recipe(path, TrainConfig)
 
 
 def test_nan_is_no_learning_rate(tmp_path):
     (tmp_path / "train.json").write_text('{"learning_rate": NaN}')
     with pytest.raises(ConfigError, match="learning_rate is nan"):
-        load_train_config(tmp_path / "train.json")
+        read_recipe(tmp_path / "train.json", TrainConfig)
 
 
 def test_a_missing_or_broken_file_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match=r"none\.json: no such file"):
-        load_train_config(tmp_path / "none.json")
+        read_recipe(tmp_path / "none.json", TrainConfig)
     (tmp_path / "text.json").write_text("not json")
     with pytest.raises(ConfigError, match=r"text\.json: not JSON"):
-        load_train_config(tmp_path / "text.json")
+        read_recipe(tmp_path / "text.json", TrainConfig)
 
 
 def test_an_image_network_takes_single_frames():

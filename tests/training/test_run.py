@@ -18,7 +18,8 @@ from edgevae.errors import EdgeVaeError, IncompatibleError, InputError, Integrit
 from edgevae.nn.checkpoint import load_checkpoint
 from edgevae.nn.config import VaeConfig
 from edgevae.training import fit
-from edgevae.training.config import config_json, load_train_config
+from edgevae.training.config import TrainConfig, config_json
+from edgevae.training.recipe import read_recipe
 from edgevae.training.run import RunFolder
 from edgevae.training.state import load_state
 
@@ -55,7 +56,7 @@ def test_a_run_leaves_a_checkpoint_with_measured_latents_and_all_its_records(str
     vae = load_checkpoint(run / "checkpoint")
     assert vae.config.latent_std is not None
     assert min(vae.config.latent_std) > 0
-    assert load_train_config(run / "train.json") == tiny_run
+    assert read_recipe(run / "train.json", TrainConfig) == tiny_run
     assert json.loads((run / "data.json").read_text()) == {
         "data": "moving-digits",
         "val": None,

@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from edgevae.cli.train import command
 from edgevae.errors import EdgeVaeError
-from edgevae.training.config import config_json, load_train_config
+from edgevae.training.config import TrainConfig, config_json
+from edgevae.training.generation.config import GanConfig
+from edgevae.training.recipe import read_recipe
 
 DIGITS = Path(__file__).parents[2] / "recipes" / "edgevae-generate-digits.json"
 
@@ -27,7 +29,7 @@ def test_options_win_over_the_recipe_and_stdout_is_the_checkpoint(tiny_run, tmp_
     )
     assert result.exit_code == 0
     assert result.stdout == f"{folder / 'checkpoint'}\n"
-    config = load_train_config(folder / "train.json")
+    config = read_recipe(folder / "train.json", TrainConfig)
     assert (config.steps, config.seed, config.crop_px, config.batch_clips) == (
         3,
         5,
@@ -52,7 +54,16 @@ def test_an_adversary_is_one_option(tiny_run, tmp_path):
     short = replace(tiny_run, steps=2, adversarial_start=1, discriminator_channels=4)
     recipe.write_bytes(config_json(short))
     run("moving-digits", "-o", folder, "--config", recipe, "--adversarial")
-    assert load_train_config(folder / "train.json") == replace(short, adversarial=True)
+    assert read_recipe(folder / "train.json", TrainConfig) == replace(short, adversarial=True)
+
+
+def test_a_recipe_of_what_learns_on_digits_alone_and_options_win_over_it(tmp_path):
+    recipe, folder = tmp_path / "recipe.json", tmp_path / "run"
+    recipe.write_text('{"model": "gan", "steps": 9, "batch_clips": 4, "precision": "fp32"}')
+    stop = ("--max-minutes", 1e-6, "--steps", 5)
+    run("moving-digits", "-o", folder, "--model", "gan", "--config", recipe, *stop)
+    config = read_recipe(folder / "train.json", GanConfig)
+    assert config == GanConfig(steps=5, batch_clips=4, precision="fp32")
 
 
 def test_help_has_an_example_and_every_option_a_line():
@@ -118,6 +129,10 @@ def test_help_has_an_example_and_every_option_a_line():
         (
             ["moving-digits", "-o", "run", "--model", "gan", "--preset", "s"],
             "--model gan has no --preset; leave it out",
+        ),
+        (
+            ["moving-digits", "-o", "run", "--model", "gan", "--config", DIGITS],
+            "unknown key",
         ),
         (
             ["moving-digits", "-o", "run", "--model", "prior"],
