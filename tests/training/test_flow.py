@@ -124,6 +124,24 @@ def test_a_run_learns_and_a_broken_off_one_goes_on_to_the_same_weights(vae, tmp_
     assert load_checkpoint(whole / "checkpoint").config.latent_std == (0.5, 1.0, 2.0)
 
 
+def test_a_run_begins_with_the_prior_of_its_checkpoint(vae, tmp_path, monkeypatch):
+    first = fit.start(TINY, run=tmp_path / "first", weights=vae)
+    known = load_prior(first).state_dict()
+    still = replace(TINY, steps=1, learning_rate=1e-9, seed=3)
+    monkeypatch.setattr(fit._Training, "take_step", lambda *_: pytest.fail("before any step"))
+    with pytest.raises(pytest.fail.Exception):
+        fit.start(still, run=tmp_path / "second", weights=first)
+    monkeypatch.undo()
+    again = load_prior(fit.resume(tmp_path / "second")).state_dict()
+    assert all(torch.allclose(again[n], known[n], atol=1e-6) for n in known)
+    new = load_prior(fit.start(still, run=tmp_path / "new", weights=vae)).state_dict()
+    assert not all(torch.allclose(new[n], known[n], atol=1e-6) for n in known)
+    other = replace(TINY, network=replace(TINY.network, channels=16))
+    with pytest.raises(InputError, match="its prior has channels 8, expected 16 as in the run's"):
+        fit.start(other, run=tmp_path / "third", weights=first)
+    assert not (tmp_path / "third").exists()
+
+
 def test_its_latents_are_those_that_the_encoder_graph_gives(vae):
     from edgevae.nn.graph import EncoderGraph
 

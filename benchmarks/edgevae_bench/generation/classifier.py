@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from edgevae.errors import InputError, IntegrityError
 from edgevae.files import sha256, write_atomically
 from edgevae.moving_mnist import MovingMnist
+from edgevae.training.arithmetic import arithmetic, fastest
 from edgevae_bench.generation.clips import pairs_of
 from edgevae_bench.generation.figures import PAIRS, Floats, Grey
 
@@ -148,10 +149,11 @@ def train_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, PEAK_RATE, total_steps=steps, pct_start=0.1
     )
+    precision = fastest("cpu")
     for step in range(steps):
         frames = source.batch(step * BATCH, BATCH, frames=1)[:, 0]
         wanted = torch.from_numpy(pairs_of(source, labels, step * BATCH, BATCH))
-        with torch.autocast("cpu", torch.bfloat16):
+        with arithmetic(precision, torch.device("cpu")):
             _, said = network(_input(torch.from_numpy(frames)))
         optimizer.zero_grad()
         F.cross_entropy(said.float(), wanted).backward()  # type: ignore[no-untyped-call]  # torch's stubs

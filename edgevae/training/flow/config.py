@@ -7,6 +7,7 @@ from typing import Literal
 
 from edgevae.errors import ConfigError
 from edgevae.nn.prior_config import PriorConfig
+from edgevae.training.arithmetic import Precision
 from edgevae.training.digits import check_pictures
 from edgevae.training.schedule import check_schedule
 
@@ -41,8 +42,8 @@ class FlowConfig:
     """Largest norm of the gradient."""
     ema_decay: float = 0.998
     """Decay of the average of the weights, which is what is validated and kept; less in the first steps."""
-    precision: Literal["fp32", "bf16"] = "bf16"
-    """bf16 autocast is 1.5 times faster where the processor has it."""
+    precision: Precision = "auto"
+    """Of the arithmetic; auto is bf16 where the processor has instructions for it, else fp32."""
     val_clips: int = 64
     """Validation clips, of digits that are not trained on."""
     save_every_steps: int = 200

@@ -1,6 +1,7 @@
 """Train a prior: a new run or one that is continued, from digits and a VAE to a checkpoint with both.
 
-RUN/start/ has the VAE that was given; `plain_loop` says what else is in the run's folder.
+RUN/start/ has the VAE that was given, and the prior if there was one; `plain_loop` says what else is in the run's
+folder.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from edgevae.moving_mnist import MovingMnist
 from edgevae.nn import Vae, load_checkpoint, save_checkpoint
 from edgevae.nn.config import SPATIAL_FACTOR
 from edgevae.nn.prior import Prior
-from edgevae.nn.prior_checkpoint import save_prior
+from edgevae.nn.prior_checkpoint import has_prior, load_prior, save_prior
+from edgevae.nn.prior_config import PriorConfig
+from edgevae.training.arithmetic import arithmetic, decided
 from edgevae.training.digits import training_and_held_out
 from edgevae.training.flow.config import FlowConfig
 from edgevae.training.flow.loss import flow_loss, lesson
@@ -38,11 +41,12 @@ def start(
     Args:
         config: The run; channels and cells of its network are set to those of the VAE.
         run: The run folder to make.
-        weights: The checkpoint of the VAE, whose latents were measured; a copy stays in the run.
+        weights: The checkpoint of the VAE, whose latents were measured; a copy stays in the run. Where it has a prior
+            too, the run begins with its weights, and how many steps lead to latents and their guidance are `config`'s.
         max_minutes: Stop cleanly after this time.
 
     Raises:
-        InputError: the run folder exists, or there are no digits, or the VAE cannot be used.
+        InputError: the run folder exists, or there are no digits, or the VAE or its prior cannot be used.
     """
     RunFolder(run).refuse_existing()
     vae = load_checkpoint(weights)
@@ -54,10 +58,13 @@ def start(
     network = replace(
         config.network, latent_channels=vae.config.latent_channels, cell_px=SPATIAL_FACTOR
     )
-    config = replace(config, network=network)
-    learner = _Training(config, vae)
+    config = decided(replace(config, network=network))
+    begun = _begun(weights, network)
+    learner = _Training(config, vae, begun)
     folder = new_run(run, config)
     save_checkpoint(vae, folder.start)
+    if begun is not None:
+        save_prior(begun, folder.start)
     with folder.locked():
         return learn(learner, folder, _course(config), max_minutes=max_minutes)
 
@@ -72,8 +79,30 @@ def resume(run: Path, *, max_minutes: float | None = None) -> Path:
     config: FlowConfig = read_run(run, FlowConfig, model="prior")
     folder = RunFolder(run)
     with folder.locked():
-        learner = _Training(config, load_checkpoint(folder.start))
+        vae, begun = load_checkpoint(folder.start), _begun(folder.start, config.network)
+        learner = _Training(config, vae, begun)
         return learn(learner, folder, _course(config), state=state_of(run), max_minutes=max_minutes)
+
+
+def _begun(checkpoint: Path, network: PriorConfig) -> Prior | None:
+    """Return the prior of a checkpoint to begin with, as a network of this run; None where it has none.
+
+    Raises:
+        InputError: its weights are of another shape than the run's.
+    """
+    if not has_prior(checkpoint):
+        return None
+    found = load_prior(checkpoint)
+    for name in ("latent_channels", "chunk_steps", "past_chunks", "channels", "dilations"):
+        got, wanted = getattr(found.config, name), getattr(network, name)
+        if got != wanted:
+            raise InputError(
+                f"{checkpoint}: its prior has {name} {got}, expected {wanted} as in the run's network; set it so, or "
+                "begin with a VAE alone"
+            )
+    begun = Prior(network)
+    begun.load_state_dict(found.state_dict())
+    return begun
 
 
 def _course(config: FlowConfig) -> Course:
@@ -87,7 +116,7 @@ def _course(config: FlowConfig) -> Course:
 class _Training:
     """A prior that learns: a `Learner`."""
 
-    def __init__(self, config: FlowConfig, vae: Vae) -> None:
+    def __init__(self, config: FlowConfig, vae: Vae, begun: Prior | None = None) -> None:
         self.config, self.vae = config, vae.requires_grad_(False)
         training, held_out = training_and_held_out(config.digits)
         self.source = MovingMnist(training, seed=config.seed)
@@ -95,7 +124,7 @@ class _Training:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.prior = Prior(config.network)
+            self.prior = Prior(config.network) if begun is None else copy.deepcopy(begun)
         self.average = copy.deepcopy(self.prior).requires_grad_(False)
         self.networks = {"prior": self.prior, "average": self.average}
         for network in (self.vae, *self.networks.values()):
@@ -152,9 +181,7 @@ class _Training:
             self.config.clip_chunks * prior.config.chunk_steps * self.vae.config.temporal_factor
         )
         clips = torch.from_numpy(source.batch(first, count, frames=frames))
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
-        ):
+        with arithmetic(self.config.precision, self.device):
             latents = self._latents(clips.to(self.device))
             learnt = lesson(prior, latents.cpu(), self.config, index=index)
             return flow_loss(prior, learnt.to(self.device))

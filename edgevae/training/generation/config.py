@@ -7,6 +7,7 @@ from typing import Literal
 
 from edgevae.errors import ConfigError
 from edgevae.nn.generator_config import GeneratorConfig
+from edgevae.training.arithmetic import Precision
 from edgevae.training.digits import check_pictures
 from edgevae.training.schedule import check_schedule, ema_decay_at, risen_cosine
 
@@ -45,8 +46,8 @@ class GanConfig:
     """Steps between two on which that is computed, with as many times the weight."""
     ema_decay: float = 0.999
     """Decay of the average of the generator's weights, which is what is kept; less in the first steps."""
-    precision: Literal["fp32", "bf16"] = "bf16"
-    """bf16 autocast is 1.5 times faster where the processor has it; slopes are computed in fp32."""
+    precision: Precision = "auto"
+    """Of the arithmetic; auto is bf16 where the processor has instructions for it, else fp32; slopes are in fp32."""
     val_clips: int = 256
     """Made clips, and real ones of digits that are not trained on, that a validation compares."""
     save_every_steps: int = 100

@@ -19,6 +19,7 @@ from edgevae.moving_mnist import MovingMnist
 from edgevae.nn.critics import Critics, critics_loss, generator_loss, slope_penalty
 from edgevae.nn.generator import Generator
 from edgevae.nn.generator_checkpoint import save_generator
+from edgevae.training.arithmetic import arithmetic, decided
 from edgevae.training.digits import training_and_held_out
 from edgevae.training.draws import seed_of
 from edgevae.training.generation.config import GanConfig
@@ -36,6 +37,7 @@ def start(config: GanConfig, *, run: Path, max_minutes: float | None = None) -> 
     Raises:
         InputError: the run folder exists, or there are no digits.
     """
+    config = decided(config)
     return start_run(
         run, config, lambda: _Training(config), _course(config), max_minutes=max_minutes
     )
@@ -137,6 +139,4 @@ class _Training:
         save_generator(self.average, checkpoint)
 
     def _arithmetic(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
-        )
+        return arithmetic(self.config.precision, self.device)

@@ -16,6 +16,7 @@ from edgevae.nn import save_checkpoint
 from edgevae.nn.patch_code import patch_code
 from edgevae.nn.predictor import Predictor
 from edgevae.nn.predictor_checkpoint import save_predictor
+from edgevae.training.arithmetic import arithmetic, decided
 from edgevae.training.plain_loop import Course, resume_run, start_run
 from edgevae.training.prediction.config import PredictionConfig, read_config
 from edgevae.training.prediction.data import CODE, latents_of, sources
@@ -31,6 +32,7 @@ def start(config: PredictionConfig, *, run: Path, max_minutes: float | None = No
     Raises:
         InputError: the run folder exists, or there are no digits.
     """
+    config = decided(config)
     return start_run(
         run,
         config,
@@ -112,6 +114,4 @@ class _Training:
         save_predictor(self.average, checkpoint)
 
     def _arithmetic(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
-        )
+        return arithmetic(self.config.precision, self.device)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgevae.errors import ConfigError
+from edgevae.training.arithmetic import Precision
 from edgevae.training.plain_loop import model_of_run, read_run
 from edgevae.training.schedule import ema_decay_at, risen_cosine
 
@@ -60,8 +61,8 @@ class SensesTraining:
     """Of AdamW; little data wants some."""
     ema_decay: float = 0.995
     """Decay of the average of the weights, which is what is validated and kept; less in the first steps."""
-    precision: Literal["fp32", "bf16"] = "bf16"
-    """bf16 autocast is 1.5 times faster where the processor has it."""
+    precision: Precision = "auto"
+    """Of the arithmetic; auto is bf16 where the processor has instructions for it, else fp32."""
     val_windows: int = 256
     """Validation windows, at most."""
     save_every_steps: int = 100

@@ -18,6 +18,7 @@ from edgevae.errors import InputError
 from edgevae.nn.senses import MultimodalVae, target
 from edgevae.nn.senses_checkpoint import is_senses_checkpoint, load_senses, save_senses
 from edgevae.nn.senses_config import SensesConfig
+from edgevae.training.arithmetic import arithmetic, decided
 from edgevae.training.plain_loop import Course, resume_run, start_run
 from edgevae.training.run import RunFolder
 from edgevae.training.schedule import follow
@@ -35,6 +36,7 @@ def start(config: SensesTraining, *, run: Path, max_minutes: float | None = None
     Raises:
         InputError: the run folder exists, or there is no such data.
     """
+    config = decided(config)
     return start_run(
         run,
         config,
@@ -137,9 +139,7 @@ class Training:
         save_senses(self.average, checkpoint, half=True)
 
     def _arithmetic(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
-        )
+        return arithmetic(self.config.precision, self.device)
 
 
 def network_config(config: SensesTraining, windows: Windows) -> SensesConfig:
