@@ -12,11 +12,9 @@ frames of a long clip are those of a short one, and a stream gives what a whole 
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from types import TracebackType
 
 import numpy as np
 
@@ -25,6 +23,7 @@ from edgevae.errors import InputError
 from edgevae.frames import Frames, Latents
 from edgevae.roles import Role
 from edgevae.runtime.generator_state import GeneratorState, check_numbers, check_size
+from edgevae.runtime.loaded_model import LoadedModel
 from edgevae.runtime.loading import open_model
 from edgevae.runtime.session import Session
 from edgevae.runtime.shipped import locate
@@ -32,16 +31,12 @@ from edgevae.runtime.tensorrt_options import TensorRtOptions
 from edgevae.spec import Precision
 
 
-class Generator:
+class Generator(LoadedModel):
     """A prior and a decoder, or a decoder alone, ready to run; a context manager. Made by `load_generator`."""
 
     def __init__(self, bundle: Bundle, decoder: Session, prior: Session | None) -> None:
-        self._bundle, self._decoder, self._prior = bundle, decoder, prior
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._bundle.manifest.name
+        super().__init__(bundle, (decoder,) if prior is None else (decoder, prior))
+        self._decoder, self._prior = decoder, prior
 
     @property
     def has_prior(self) -> bool:
@@ -52,11 +47,6 @@ class Generator:
     def chunk_frames(self) -> int:
         """The frames that one call makes."""
         return self._decoder.graph.chunk_frames
-
-    @property
-    def latent_channels(self) -> int:
-        """C of the latents."""
-        return self._bundle.manifest.spec.latent_channels
 
     @property
     def picture_px(self) -> tuple[int, int] | None:
@@ -163,29 +153,6 @@ class Generator:
             return noise, following
         folded, memory = self._prior.run(noise.reshape(-1, *noise.shape[2:]), state.prior)
         return folded.reshape(noise.shape), replace(following, prior=memory)
-
-    def close(self) -> None:
-        """Free the graphs; nothing can run any more."""
-        with contextlib.ExitStack() as sessions:
-            for session in self._sessions:
-                sessions.callback(session.close)
-
-    def __enter__(self) -> Generator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with contextlib.ExitStack() as sessions:
-            for session in self._sessions:
-                sessions.push(session)
-
-    @property
-    def _sessions(self) -> tuple[Session, ...]:
-        return (self._decoder,) if self._prior is None else (self._decoder, self._prior)
 
     def _size(self, size: tuple[int, int] | None) -> tuple[int, int]:
         cell = self._bundle.manifest.spec.spatial_factor

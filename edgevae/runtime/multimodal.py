@@ -7,11 +7,9 @@ tracks     missing +                                  +-> decoder -> tracks
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +18,7 @@ from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.frames import Latents, check_latents
 from edgevae.roles import Role
+from edgevae.runtime.loaded_model import LoadedModel
 from edgevae.runtime.loading import Opened, open_model
 from edgevae.runtime.shipped import locate
 from edgevae.runtime.tensorrt_options import TensorRtOptions
@@ -40,7 +39,7 @@ class LatentPosterior:
     """`[t, C, 1, 1]`: 0 where the senses say nothing and the prior alone stands."""
 
 
-class MultimodalVae:
+class MultimodalVae(LoadedModel):
     """A VAE of several senses, ready to run; a context manager. Made by `load_multimodal`.
 
     with edgevae.load_multimodal("edgevae-senses-made") as vae:
@@ -49,23 +48,9 @@ class MultimodalVae:
     """
 
     def __init__(self, opened: Opened, senses: SensesSpec) -> None:
-        self._bundle, self._choice, self.senses = opened.bundle, opened.choice, senses
+        super().__init__(opened.bundle, opened.sessions)
+        self._choice, self.senses = opened.choice, senses
         self._sessions = {s.graph.role: s for s in opened.sessions}
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._bundle.manifest.name
-
-    @property
-    def digest(self) -> str:
-        """The bundle's."""
-        return self._bundle.digest
-
-    @property
-    def latent_channels(self) -> int:
-        """C of the latents."""
-        return self._bundle.manifest.spec.latent_channels
 
     @property
     def backend(self) -> str:
@@ -178,23 +163,6 @@ class MultimodalVae:
             done += batch
         result: Array = np.concatenate(parts)
         return result
-
-    def close(self) -> None:
-        """Free the graphs; nothing can run any more."""
-        self.__exit__(None, None, None)
-
-    def __enter__(self) -> MultimodalVae:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with contextlib.ExitStack() as sessions:  # all are closed, even where one fails to
-            for session in self._sessions.values():
-                sessions.push(session)
 
 
 def load_multimodal(

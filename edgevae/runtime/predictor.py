@@ -8,16 +8,15 @@ frames -> encoder -> latents -> predictor -> latents of the next chunk -> decode
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import TracebackType
 
 import numpy as np
 
 from edgevae.errors import InputError
 from edgevae.frames import Frames, Latents, check_frames, check_latents, round_up
+from edgevae.runtime.loaded_model import LoadedModel
 from edgevae.runtime.loading import open_model
 from edgevae.runtime.session import Session, SessionState
 from edgevae.runtime.stream import StreamState
@@ -36,26 +35,17 @@ class PredictorState:
     """What the predictor keeps of the clip so far, on its device."""
 
 
-class Predictor:
+class Predictor(LoadedModel):
     """A VAE and a predictor in its latents, ready to run; a context manager. Made by `load_predictor`."""
 
     def __init__(self, vae: Vae, session: Session) -> None:
+        super().__init__(vae._bundle, (session, vae))
         self.vae, self._session = vae, session
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.vae.name
 
     @property
     def chunk_frames(self) -> int:
         """The frames that one call sees, and of which it says the next as many."""
         return self._session.graph.chunk_frames
-
-    @property
-    def latent_channels(self) -> int:
-        """C of the latents in which it predicts."""
-        return self.vae.spec.latent_channels
 
     def predict(self, frames: Frames, count: int) -> Frames:
         """Return the frames that come after a clip, uint8 RGB `[count, H, W, 3]`; see `continued`."""
@@ -168,26 +158,6 @@ class Predictor:
         """
         frames, following = self.vae.decode_chunk(latents, state.vae)
         return frames, replace(state, vae=following)
-
-    def close(self) -> None:
-        """Free the graphs; nothing can run any more."""
-        try:
-            self._session.close()
-        finally:
-            self.vae.close()
-
-    def __enter__(self) -> Predictor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with contextlib.ExitStack() as sessions:
-            sessions.push(lambda *_: self.vae.__exit__(kind, error, trace))
-            sessions.push(lambda *_: self._session.__exit__(kind, error, trace))
 
 
 def load_predictor(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from types import TracebackType
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from edgevae.errors import InputError
 from edgevae.frames import Frames, Latents, check_frames, check_latents, round_up
 from edgevae.roles import VAE
 from edgevae.runtime import stream as stream_module
+from edgevae.runtime.loaded_model import LoadedModel
 from edgevae.runtime.loading import open_model
 from edgevae.runtime.session import Array, Session
 from edgevae.runtime.stream import StreamState
@@ -22,7 +22,7 @@ from edgevae.runtime.tiling import Tiling
 from edgevae.spec import Precision, VaeSpec
 
 
-class Vae:
+class Vae(LoadedModel):
     """An image or video VAE ready to run; a context manager. Made by `load`.
 
     Every method takes its state as an argument, so one `Vae` may serve several threads at once, each with streams of
@@ -32,18 +32,9 @@ class Vae:
     def __init__(
         self, bundle: Bundle, encoder: Session, decoder: Session, *, precision: Precision
     ) -> None:
-        self._bundle, self._encoder, self._decoder = bundle, encoder, decoder
+        super().__init__(bundle, (encoder, decoder))
+        self._encoder, self._decoder = encoder, decoder
         self.precision: Precision = precision
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._bundle.manifest.name
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the bundle's manifest, which stands for every byte of the bundle."""
-        return self._bundle.digest
 
     @property
     def model_digest(self) -> str:
@@ -255,26 +246,6 @@ class Vae:
             out=out,
             stream=stream,
         )
-
-    def close(self) -> None:
-        """Free the graphs; the `Vae` cannot run any more."""
-        try:
-            self._encoder.close()
-        finally:
-            self._decoder.close()
-
-    def __enter__(self) -> Vae:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with contextlib.ExitStack() as sessions:
-            sessions.push(lambda *_: self._decoder.__exit__(kind, error, trace))
-            sessions.push(lambda *_: self._encoder.__exit__(kind, error, trace))
 
     def _check_extent(
         self, frames: int, height: int, width: int, *, latents_shape: tuple[int, int, int]
