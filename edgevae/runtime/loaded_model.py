@@ -51,6 +51,9 @@ class LoadedModel:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with contextlib.ExitStack() as ends:
-            for one in reversed(self._owned):  # the first of them is closed first
-                ends.push(one)
+        ends = contextlib.ExitStack()
+        for one in reversed(self._owned):  # the first of them is closed first
+            ends.push(one)
+        ends.__exit__(
+            kind, error, trace
+        )  # each is told of the error: what then fails in closing is the second one
