@@ -66,9 +66,12 @@ echo; "$python" -c 'from edgevae.cli import main; main()' doctor
 failed=
 echo; "$python" -m pytest -q -m gpu tests/gpu || failed="$failed tests"
 for backend in tensorrt tensorrt_rtx; do
-  echo; "$python" -c 'from edgevae.cli import main; main()' build edgevae-video-s --backend $backend --size 480p
-  code=$?
-  [ $code -eq 0 ] || [ $code -eq 5 ] || failed="$failed build-$backend"
+  for model in edgevae-video-s:480p edgevae-predict-digits:64x64 edgevae-generate-digits:64x64 edgevae-gan-digits:64x64 \
+    edgevae-senses-made:64x64; do
+    echo; "$python" -c 'from edgevae.cli import main; main()' build "${model%%:*}" --backend $backend --size "${model#*:}"
+    code=$?
+    [ $code -eq 0 ] || [ $code -eq 5 ] || failed="$failed build-${model%%:*}-$backend"
+  done
 done
 mkdir -p benchmarks/results
 echo; "$python" -c 'from edgevae.cli import main; main()' benchmark edgevae-video-s --against edgevae-video-s \
