@@ -30,7 +30,7 @@ from edgevae_export.to_onnx import to_onnx
 from edgevae_export.to_tensorrt import check_builds
 
 if TYPE_CHECKING:
-    from edgevae_export.export import Step
+    from edgevae_export.export_vae import Step
 
 ROLES: tuple[Role, ...] = ("decoder",)
 """What such a source has."""

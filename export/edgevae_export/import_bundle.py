@@ -17,7 +17,7 @@ from edgevae.frames import Frames
 from edgevae.spec import GraphSpec, Precision, Role
 from edgevae.version import __version__
 from edgevae_export import autocast, verify
-from edgevae_export.export import GOLDEN_PX
+from edgevae_export.export_vae import GOLDEN_PX
 from edgevae_export.foreign_graphs import ForeignGraph
 from edgevae_export.halo_check import require_halos
 from edgevae_export.import_child import prepare

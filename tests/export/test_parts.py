@@ -21,7 +21,7 @@ from edgevae.nn.prior_checkpoint import save_prior
 from edgevae.nn.prior_config import PriorConfig
 from edgevae.spec import TensorSpec
 from edgevae_export import to_tensorrt
-from edgevae_export.export import _chunk
+from edgevae_export.export_vae import _chunk
 from edgevae_export.exportable import Source
 from edgevae_export.own import OwnPart, OwnVae, open_checkpoint
 from edgevae_export.parts import compare_files, half_part, reference
