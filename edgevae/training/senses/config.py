@@ -43,7 +43,9 @@ class SensesTraining:
     made_windows: int = 2048
     """Clips of the made world, made before the first step: 100 kB each."""
     held_out: float = 0.25
-    """Share at the end of every clip that validates; of the made world other clips do."""
+    """Share of every clip that validates; of the made world other clips do."""
+    piece_s: float = 0.0
+    """0 to hold out the end of every clip; else the middle of every piece of it of about so many seconds."""
     batch_windows: int = 8
     """Windows of one step."""
     steps: int = 3000
@@ -79,7 +81,7 @@ class SensesTraining:
         for name in ("learning_rate", "sense_weight", "frames_per_second"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected a number above 0")
-        for name in ("seed", "warmup_steps", "weight_decay"):
+        for name in ("seed", "warmup_steps", "weight_decay", "piece_s"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected a number from 0 on")
         if not 0 < self.held_out < 1:
