@@ -127,6 +127,19 @@ def test_a_sense_that_is_not_in_the_subset_is_decoded_from_the_mean_and_one_in_i
     assert loud[1].abs().sum() > 0
 
 
+def test_the_divergence_counts_for_nothing_at_first_and_for_all_of_its_weight_after_the_warmup():
+    config = replace(TINY, divergence_weight=2.0, divergence_warmup_steps=4)
+    assert [config.divergence_weight_at(s) for s in range(5)] == [0.5, 1.0, 1.5, 2.0, 2.0]
+    assert replace(config, divergence_warmup_steps=0).divergence_weight_at(0) == 2.0
+
+
+def test_a_run_that_sees_motion_trains_such_a_network():
+    training = fit.Training(replace(TINY, sees_motion=True), sources(TINY))
+    assert training.network.sees_motion
+    training.take_step(0)
+    assert training.vae.encoders["video"].network[-4].weight.grad is not None
+
+
 def test_windows_of_a_step_are_a_function_of_seed_and_step_and_all_come_once_a_lap():
     windows, _ = sources(TINY)
     assert len(windows) == 12
@@ -263,7 +276,7 @@ def test_the_command_trains_and_continues_such_a_run_and_refuses_what_it_has_not
             train(*arguments)
 
 
-@pytest.mark.parametrize("name", ["made", "talking", "views"])
+@pytest.mark.parametrize("name", ["made", "clips", "views"])
 def test_recipes_are_read_and_that_of_the_shipped_model_is_of_its_network(name):
     file = Path(__file__).parents[2] / "recipes" / f"edgevae-senses-{name}.json"
     recipe = from_dict(SensesTraining, json.loads(file.read_text()), where=str(file))
