@@ -14,44 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from edgevae.nn.blocks import Down
 from edgevae.nn.decoder import interleave
+from edgevae.nn.normal_flow import normal_flow
+from edgevae.nn.posterior import Posterior, bounded
 from edgevae.nn.senses_config import PATCH_PX, SensesConfig
 from edgevae.senses import Sense
-
-LOG_VARIANCE_RANGE = (-6.0, 4.0)
-"""Of one sense: precisions of at most exp(6) = 403, whose weighted sums float16 holds."""
-
-
-class Posterior(NamedTuple):
-    """A diagonal normal over latents, `[B, C, 1, 1]` each."""
-
-    mean: Tensor
-    """Its mean."""
-    log_variance: Tensor
-    """Logarithm of its variance."""
-
-    def sample(self, noise: Tensor) -> Tensor:
-        """Return mean + deviation * noise."""
-        return self.mean + torch.exp(0.5 * self.log_variance) * noise
-
-    def divergence(self) -> Tensor:
-        """Return KL(q || N(0, 1)) in nats, `[B]`."""
-        terms = self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance
-        return 0.5 * terms.sum((1, 2, 3))
-
-
-def product_of_experts(experts: list[Posterior]) -> Posterior:
-    """Return the product of posteriors and of the prior N(0, 1): precisions add up, means are weighted with them."""
-    precisions = [torch.exp(-e.log_variance) for e in experts]
-    total = torch.stack(precisions).sum(0) + 1.0
-    weighted = torch.stack([e.mean * p for e, p in zip(experts, precisions, strict=True)]).sum(0)
-    return Posterior(weighted / total, -torch.log(total))
 
 
 class SenseEncoder(nn.Module):
@@ -61,11 +33,15 @@ class SenseEncoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         widths = config.picture_channels(sense)
+        self.frames = sense.shape[0] if sense.kind == "frames" and config.sees_motion else 0
         if widths:
             patch = PATCH_PX[sense.kind]
             first = nn.Conv2d(_picture_channels(sense), widths[0], patch, stride=patch)
             layers += [first, nn.ReLU(), *(Down(a, b) for a, b in pairwise(widths))]
-            layers += [nn.Conv2d(widths[-1], config.hidden, _least_sides(sense, widths)), nn.ReLU()]
+            self.before_vector, self.block_px = len(layers), patch << (len(widths) - 1)
+            flows = 2 * (self.frames - 1) if self.frames else 0
+            sides = _least_sides(sense, widths)
+            layers += [nn.Conv2d(widths[-1] + flows, config.hidden, sides), nn.ReLU()]
         else:
             layers += [nn.Conv2d(sense.shape[0], config.hidden, (sense.shape[1], 2)), nn.ReLU()]
         layers += [nn.Conv2d(config.hidden, config.hidden, 1), nn.ReLU()]
@@ -73,8 +49,14 @@ class SenseEncoder(nn.Module):
         self.head = nn.Conv2d(config.hidden, 2 * config.latent_channels, 1)
 
     def forward(self, data: Tensor) -> Posterior:
-        mean, log_variance = self.head(self.network(data)).chunk(2, 1)
-        return Posterior(mean, torch.clamp(log_variance, *LOG_VARIANCE_RANGE))
+        if self.frames:
+            seen = self.network[: self.before_vector](data)
+            flow = normal_flow(data, self.frames, block_px=self.block_px)
+            found = self.network[self.before_vector :](torch.cat([seen, flow], 1))
+        else:
+            found = self.network(data)
+        mean, log_variance = self.head(found).chunk(2, 1)
+        return Posterior(mean, bounded(log_variance))
 
 
 class SenseDecoder(nn.Module):

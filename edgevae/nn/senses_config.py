@@ -38,11 +38,16 @@ class SensesConfig:
     has_base: bool = False
     """Whether decoders have a linear path that begins at the mean window; of video one picture for all its frames."""
 
+    sees_motion: bool = False
+    """Whether encoders of frames are given the flow of their blocks (`normal_flow`) beside what they learn to see."""
+
     def __post_init__(self) -> None:
         if min(self.latent_channels, self.hidden, *self.channels, 1) < 1 or not self.channels:
             raise ConfigError("senses: channels must be at least 1")
         if not min(self.sound_std_db, self.tracks_std) > 0:
             raise ConfigError("senses: sound_std_db and tracks_std must be more than 0")
+        if self.sees_motion and self.spec.window_frames < 2:
+            raise ConfigError("senses: sees_motion takes windows of at least 2 frames, got 1")
         for sense in self.spec.senses:
             self.picture_channels(sense)
 

@@ -3,8 +3,8 @@
 FOLDER/*.mp4                  senses video, sound and motion (tracks) of every clip
 FOLDER/SCENE/CAMERA.mp4       a sense a camera, named as its file; every scene has the same, filmed at the same time
 
-Windows begin at every frame that there is, wherever it lies to the model's pace. The last part of each clip is held
-out; no window of the first part reaches into it.
+Windows begin at every frame that there is, wherever it lies to the model's pace. A part of each clip is held out
+(`held_out`); no window to train on reaches into it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from edgevae.errors import InputError
 from edgevae.mel import MelConfig, Samples, log_mel
 from edgevae.motion_tracks import BLOCKS, block_motion
 from edgevae.senses import Array, Sense, SensesSpec
+from edgevae.video.held_out import HoldOut, Side
 from edgevae.video.perception import Watched, listen, watch
 
 SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi")
@@ -41,12 +43,26 @@ class Cutting:
     """Of a window."""
     frames_per_second: float
     """Of frames and tracks."""
-    held_out: float
-    """Share at the end of every clip."""
+    held_out: HoldOut
+    """Of every clip."""
 
 
-def windows_of_folder(folder: Path, config: Cutting) -> tuple[SensesSpec, Windows, Windows]:
-    """Return the senses of a folder's clips, the windows of their first parts and those that are held out.
+@dataclass(frozen=True)
+class FolderWindows:
+    """What a folder has."""
+
+    spec: SensesSpec
+    """Its senses."""
+    training: Windows
+    """To train on."""
+    held_out: Windows
+    """Those that share no moment with them."""
+    held_out_clips: npt.NDArray[np.int64]
+    """Which clip, or scene, each of these is of, by its place in the folder: `[N]`, from 0 on."""
+
+
+def windows_of_folder(folder: Path, config: Cutting) -> FolderWindows:
+    """Return the windows of a folder's clips.
 
     Raises:
         InputError: no such folder, no clips, one camera alone, scenes of different cameras, or clips too short to hold
@@ -61,17 +77,20 @@ def windows_of_folder(folder: Path, config: Cutting) -> tuple[SensesSpec, Window
         spec, scenes = _cameras(groups, config)
     else:
         spec, scenes = _clips(folder, config)
-    training, held_out = list[Windows](), list[Windows]()
-    for name, scene in scenes:
+    training, held_out, clips = list[Windows](), list[Windows](), list[int]()
+    for index, (name, scene) in enumerate(scenes):
         first, second = _cut(spec, scene, config.held_out)
         if not (first and second):
             raise InputError(
                 f"{name}: too short for windows of {config.window_frames} frames at {config.frames_per_second:g} a "
-                f"second before and after a cut at {1 - config.held_out:.0%}; leave it out"
+                f"second on both sides of a cut that holds out {config.held_out}; leave it out"
             )
         training += first
         held_out += second
-    return spec, _stacked(spec, training), _stacked(spec, held_out)
+        clips += [index] * len(second)
+    return FolderWindows(
+        spec, _stacked(spec, training), _stacked(spec, held_out), np.array(clips, np.int64)
+    )
 
 
 def _clips(folder: Path, config: Cutting) -> tuple[SensesSpec, Iterator[tuple[Path, Scene]]]:
@@ -141,20 +160,18 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _cut(spec: SensesSpec, scene: Scene, held_out: float) -> tuple[list[Windows], list[Windows]]:
-    """Return the windows of a scene before the cut, and those after it."""
+def _cut(spec: SensesSpec, scene: Scene, held_out: HoldOut) -> tuple[list[Windows], list[Windows]]:
+    """Return the windows of a scene to train on, and those held out."""
     seen = [s for s in scene.values() if isinstance(s, Watched)]
     heard = [s.shape[1] / SOUND.sample_rate_hz for s in scene.values() if isinstance(s, np.ndarray)]
-    end = min(*(s.duration_s for s in seen), *heard, float("inf"))
-    window = spec.window_frames / spec.frames_per_second
-    cut = end * (1.0 - held_out)
-    before, after = list[Windows](), list[Windows]()
-    for begin in seen[0].times_s:
-        if begin + window <= cut + 1e-6:
-            before.append(_window(spec, scene, float(begin)))
-        elif begin >= cut and begin + window <= end + 1e-6:
-            after.append(_window(spec, scene, float(begin)))
-    return before, after
+    clip_s = min(*(s.duration_s for s in seen), *heard, float("inf"))
+    length_s, frame_s = spec.window_frames / spec.frames_per_second, 1.0 / spec.frames_per_second
+    found: dict[Side, list[Windows]] = {side: [] for side in Side}
+    for begin in map(float, seen[0].times_s):
+        side = held_out.side(begin, begin + length_s, lead_s=frame_s, clip_s=clip_s)
+        if side is not Side.NEITHER:
+            found[side].append(_window(spec, scene, begin))
+    return found[Side.TRAINING], found[Side.HELD_OUT]
 
 
 def _window(spec: SensesSpec, scene: Scene, begin_s: float) -> Windows:

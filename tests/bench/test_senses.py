@@ -15,7 +15,16 @@ from edgevae.errors import IncompatibleError, InputError
 from edgevae_bench.senses.data import Measured, load
 from edgevae_bench.senses.picture import compose
 from edgevae_bench.senses.result import read, tables, to_json
-from edgevae_bench.senses.run import evaluate, joined, parted, reading, subsets
+from edgevae_bench.senses.run import (
+    MOMENT,
+    evaluate,
+    joined,
+    other_moments,
+    parted,
+    reading,
+    subsets,
+    wrong_clips,
+)
 
 
 @pytest.fixture
@@ -70,6 +79,35 @@ def test_shares_are_those_of_the_mean_and_of_what_the_model_says(vae, measured):
     assert rows["all others, of the wrong clip"]["tracks"] == pytest.approx(wanted, rel=1e-4)
     assert [row.given for row in result.factors][-1] == "all"
     assert len(result.factors) == len(subsets(vae.senses.names)) == 7
+
+
+def test_of_clips_with_several_windows_another_moment_of_the_same_is_a_row_too(vae, measured):
+    clips = np.repeat(np.arange(4), 10)
+    result = evaluate(vae, replace(measured, clips=clips))
+    rows = {row.given: row.values for row in result.unexplained}
+    order = other_moments(clips)
+    assert [row.given for row in result.unexplained][1:3] == [
+        "all others, of the wrong clip",
+        f"all others, of {MOMENT}",
+    ]
+    turned = [measured.test[n][order] for n in ("video", "sound")]
+    said = [vae.translate({"video": v, "sound": s}, "tracks") for v, s in zip(*turned, strict=True)]
+    wrong = np.square(measured.test["tracks"].astype(np.float64) - said).mean()
+    wanted = wrong / result.deviations["tracks"] ** 2
+    assert rows[f"all others, of {MOMENT}"]["tracks"] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_a_wrong_clip_is_another_and_another_moment_is_of_the_same():
+    # Half of all windows away from most of the long clip is that clip again.
+    clips = np.array([0] * 2 + [1] * 9 + [2] * 3)
+    wrong, moment = wrong_clips(clips), other_moments(clips)
+    assert (clips[wrong] != clips).all()
+    assert (clips[moment] == clips).all()
+    assert (moment != np.arange(len(clips))).all()
+    assert sorted(moment) == list(range(len(clips)))
+    assert list(wrong_clips(np.arange(5))) == [3, 4, 0, 1, 2]
+    assert wrong_clips(np.zeros(3, np.int64)) is None
+    assert other_moments(np.array([0, 0, 1])) is None
 
 
 def test_a_linear_reading_finds_what_is_there_and_not_what_is_not(random):

@@ -11,7 +11,8 @@ import torch
 import edgevae
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError, ParityError
-from edgevae.nn.senses import MultimodalVae, product_of_experts, target
+from edgevae.nn.posterior import product_of_experts
+from edgevae.nn.senses import MultimodalVae, target
 from edgevae.nn.senses_checkpoint import save_senses
 from edgevae.nn.senses_config import SensesConfig
 from edgevae.senses import Sense, SensesSpec
@@ -39,6 +40,27 @@ def checkpoint(tmp_path):
         torch.nn.init.kaiming_normal_(half.head.weight)
     save_senses(vae, tmp_path / "two-cameras")
     return tmp_path / "two-cameras"
+
+
+@pytest.fixture
+def checkpoint_that_sees_motion(tmp_path):
+    torch.manual_seed(6)
+    config = SensesConfig(
+        spec=SPEC, latent_channels=3, channels=(4,), hidden=6, sees_motion=True, has_base=True
+    )
+    save_senses(MultimodalVae(config), tmp_path / "moving")
+    return tmp_path / "moving"
+
+
+def test_a_model_that_sees_motion_is_exported_in_both_precisions(
+    checkpoint_that_sees_motion, tmp_path
+):
+    bundle, result = export_bundle(
+        checkpoint_that_sees_motion, tmp_path / "out.bundle", precisions=("fp32", "fp16")
+    )
+    assert {p.role for p in result.parts} == set(bundle.roles)
+    # Its arithmetic is in float32, and no layer had to be.
+    assert result.fp16_kept_layers == ()
 
 
 @torch.no_grad()

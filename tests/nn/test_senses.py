@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from edgevae.errors import ConfigError, InputError
-from edgevae.nn.senses import LOG_VARIANCE_RANGE, MultimodalVae, Posterior, product_of_experts
+from edgevae.nn.posterior import LOG_VARIANCE_RANGE, Posterior, bounded, product_of_experts
+from edgevae.nn.senses import MultimodalVae
 from edgevae.nn.senses_checkpoint import is_senses_checkpoint, load_senses, save_senses
 from edgevae.nn.senses_config import SensesConfig
 from edgevae.nn.senses_graph import FusionGraph
@@ -62,6 +63,17 @@ def test_the_divergence_is_that_of_normals():
     normal = torch.distributions.Normal(q.mean, (0.5 * q.log_variance).exp())
     expected = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0))
     assert torch.allclose(q.divergence(), expected.sum((1, 2, 3)), atol=1e-5)
+
+
+def test_a_log_variance_outside_its_bounds_learns_what_brings_it_back_and_nothing_else():
+    least, most = LOG_VARIANCE_RANGE
+    value = torch.tensor([least - 1, least - 1, 0.0, 0.0, most + 1, most + 1], requires_grad=True)
+    clamped = bounded(value)
+    assert torch.equal(clamped, torch.clamp(value, least, most))
+    assert torch.equal(bounded(value.detach()), clamped)
+    clamped.backward(torch.tensor([-1.0, 1.0, -1.0, 1.0, 1.0, -1.0]))
+    assert value.grad is not None
+    assert value.grad.tolist() == [-1.0, 0.0, -1.0, 1.0, 1.0, 0.0]
 
 
 @torch.no_grad()

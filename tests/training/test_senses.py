@@ -127,6 +127,19 @@ def test_a_sense_that_is_not_in_the_subset_is_decoded_from_the_mean_and_one_in_i
     assert loud[1].abs().sum() > 0
 
 
+def test_the_divergence_counts_for_nothing_at_first_and_for_all_of_its_weight_after_the_warmup():
+    config = replace(TINY, divergence_weight=2.0, divergence_warmup_steps=4)
+    assert [config.divergence_weight_at(s) for s in range(5)] == [0.5, 1.0, 1.5, 2.0, 2.0]
+    assert replace(config, divergence_warmup_steps=0).divergence_weight_at(0) == 2.0
+
+
+def test_a_run_that_sees_motion_trains_such_a_network():
+    training = fit.Training(replace(TINY, sees_motion=True), sources(TINY))
+    assert training.network.sees_motion
+    training.take_step(0)
+    assert training.vae.encoders["video"].network[-4].weight.grad is not None
+
+
 def test_windows_of_a_step_are_a_function_of_seed_and_step_and_all_come_once_a_lap():
     windows, _ = sources(TINY)
     assert len(windows) == 12
@@ -146,6 +159,7 @@ def test_windows_of_a_step_are_a_function_of_seed_and_step_and_all_come_once_a_l
         ({"learning_rate": 0.0}, "learning_rate: got 0.0"),
         ({"side_px": 0}, "side_px: got 0, expected at least 1"),
         ({"seed": -1}, "seed: got -1, expected a number from 0 on"),
+        ({"piece_s": -1.0}, "piece_s: got -1.0, expected a number from 0 on"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused(wrong, message):
@@ -178,6 +192,25 @@ def test_windows_of_real_clips_never_reach_over_the_cut(tmp_path):
     assert np.allclose(training.arrays["motion"][0, 2], training.arrays["motion"][1, 1])
     assert np.allclose(training.arrays["sound"][0, :, 4:], training.arrays["sound"][1, :, :-4])
     fit.Training(config, (training, validation)).take_step(0)
+
+
+def test_the_middle_of_every_piece_of_a_clip_can_be_held_out(tmp_path):
+    pytest.importorskip("av")
+    from edgevae.made_world import MadeWorld
+    from edgevae.video import write_made_clip
+
+    write_made_clip(MadeWorld(1, frames=40), 0, tmp_path / "clip.mkv")
+    config = replace(TINY, data=str(tmp_path), side_px=16, held_out=0.5, piece_s=1.6)
+    training, validation = sources(replace(config, val_windows=100))
+    # Two pieces of 20 frames, whose frames 5 to 15 are held out: windows of 2 begin at 5 to 13 of each. To train on, at
+    # 0 to 3, at 16 (for 15 is what the motion of 16 is from) to 23, and at 36 to 38.
+    assert (len(training), len(validation)) == (4 + 8 + 3, 2 * 9)
+    seen = {frame.tobytes() for frame in validation.arrays["video"].reshape(-1, 16 * 16 * 3)}
+    assert not seen & {f.tobytes() for f in training.arrays["video"].reshape(-1, 16 * 16 * 3)}
+    with pytest.raises(
+        InputError, match=r"sides of a cut that holds out 50% in the middle of 0\.4 s"
+    ):
+        sources(replace(config, piece_s=0.4))
 
 
 def test_a_folder_of_scenes_has_a_sense_a_camera_and_all_scenes_the_same(tmp_path):
@@ -243,7 +276,7 @@ def test_the_command_trains_and_continues_such_a_run_and_refuses_what_it_has_not
             train(*arguments)
 
 
-@pytest.mark.parametrize("name", ["made", "talking", "views"])
+@pytest.mark.parametrize("name", ["made", "clips", "views"])
 def test_recipes_are_read_and_that_of_the_shipped_model_is_of_its_network(name):
     file = Path(__file__).parents[2] / "recipes" / f"edgevae-senses-{name}.json"
     recipe = from_dict(SensesTraining, json.loads(file.read_text()), where=str(file))

@@ -37,7 +37,15 @@ from edgevae_bench.senses.run import evaluate
     type=click.FloatRange(min=0.0, max=1.0, min_open=True, max_open=True),
     default=0.25,
     show_default=True,
-    help="Share at the end of a folder's clips that the run held out.",
+    help="Share of a folder's clips that the run held out.",
+)
+@click.option(
+    "--piece-seconds",
+    "piece_s",
+    type=click.FloatRange(min=0.0),
+    default=0.0,
+    show_default=True,
+    help="Of the pieces whose middles the run held out; 0 for the end of each clip.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the JSON document.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Write a PNG of some windows.")
@@ -50,6 +58,7 @@ def command(
     windows: int,
     training_windows: int,
     held_out: float,
+    piece_s: float,
     output: Path | None,
     picture: Path | None,
     pictured: int,
@@ -60,7 +69,12 @@ def command(
         check_picture(picture)
     with open_multimodal(model, **backend) as vae:
         measured = load(
-            vae.senses, data, windows=windows, training_windows=training_windows, held_out=held_out
+            vae.senses,
+            data,
+            windows=windows,
+            training_windows=training_windows,
+            held_out=held_out,
+            piece_s=piece_s,
         )
         result = evaluate(vae, measured)
         if picture is not None:

@@ -36,10 +36,18 @@ class Measured:
     """What is true of the test windows, where that is known."""
     training_factors: Factors | None = None
     """Likewise of the others."""
+    clips: npt.NDArray[np.int64] | None = None
+    """Which clip each test window is of, `[N]`; None where each is a clip of its own."""
 
 
 def load(
-    spec: SensesSpec, data: str, *, windows: int, training_windows: int, held_out: float
+    spec: SensesSpec,
+    data: str,
+    *,
+    windows: int,
+    training_windows: int,
+    held_out: float,
+    piece_s: float = 0.0,
 ) -> Measured:
     """Return what a model is measured on.
 
@@ -48,7 +56,8 @@ def load(
         data: `made-world`, or a folder as `edgevae train --model multimodal` takes it.
         windows: To measure, at most.
         training_windows: For the baselines, at most.
-        held_out: Share at the end of a folder's clips that the run held out.
+        held_out: Share of a folder's clips that the run held out.
+        piece_s: 0 for their ends, else the length of the pieces whose middles are held out.
 
     Raises:
         InputError: the data has other senses than the model.
@@ -63,19 +72,21 @@ def load(
             test.factors(0, windows),
             training.factors(0, training_windows),
         )
+    from edgevae.video.held_out import HoldOut
     from edgevae.video.scenes import Cutting, windows_of_folder
 
     cutting = Cutting(
         side_px=spec.motion_px[0],
         window_frames=spec.window_frames,
         frames_per_second=spec.frames_per_second,
-        held_out=held_out,
+        held_out=HoldOut(share=held_out, piece_s=piece_s),
     )
-    _, first, last = windows_of_folder(Path(data), cutting)
+    found = windows_of_folder(Path(data), cutting)
     return Measured(
         Path(data).name,
-        _spread(_checked(spec, last, data), windows),
-        _spread(first, training_windows),
+        _spread(_checked(spec, found.held_out, data), windows),
+        _spread(found.training, training_windows),
+        clips=_spread({"clips": found.held_out_clips}, windows)["clips"].astype(np.int64),
     )
 
 

@@ -19,7 +19,10 @@ BATCH = 32
 RIDGE = 1.0
 """Of the linear readings; latents are of unit scale."""
 
+MOMENT = "another moment of the same clip"
+
 Values = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 
 def evaluate(vae: MultimodalVae, measured: Measured) -> SensesResult:
@@ -34,16 +37,18 @@ def evaluate(vae: MultimodalVae, measured: Measured) -> SensesResult:
     means = {n: measured.training[n].mean(0, dtype=np.float64) for n in names}
     errors = {n: _error(measured.test[n], means[n][None]) for n in names}
 
-    def share(given: Sequence[str], name: str, *, wrong: bool = False) -> float:
+    def share(given: Sequence[str], name: str, of: Indices | None = None) -> float:
         found = latents[tuple(given)]
-        # Half of all windows away: another clip, or another part of the longest one.
-        said = decoded(vae, np.roll(found, len(found) // 2, 0) if wrong else found, name)
+        said = decoded(vae, found if of is None else found[of], name)
         return _error(measured.test[name], said) / errors[name]
 
     rows = [Row(given="mean of the training data", values=dict.fromkeys(names, 1.0))]
     others = {n: tuple(o for o in names if o != n) for n in names}
-    wrong = {n: share(others[n], n, wrong=True) for n in names}
-    rows.append(Row(given="all others, of the wrong clip", values=wrong))
+    clips = np.arange(len(latents[names])) if measured.clips is None else measured.clips
+    for label, of in (("the wrong clip", wrong_clips(clips)), (MOMENT, other_moments(clips))):
+        if of is not None:
+            values = {n: share(others[n], n, of) for n in names}
+            rows.append(Row(given=f"all others, of {label}", values=values))
     rows += [Row(given=g, values={n: share((g,), n) for n in names}) for g in names]
     if len(names) > 2:
         rows.append(Row(given="all others", values={n: share(others[n], n) for n in names}))
@@ -63,6 +68,32 @@ def evaluate(vae: MultimodalVae, measured: Measured) -> SensesResult:
         unexplained=tuple(rows),
         factors=tuple(_readings(vae, measured, latents)),
     )
+
+
+def wrong_clips(clips: Indices) -> Indices | None:
+    """Return for each window one of another clip, half of all windows away or the next; None where all are of one."""
+    count, found = len(clips), list[int]()
+    for index, clip in enumerate(clips):
+        away = (index - count // 2 + np.arange(count)) % count
+        others = away[clips[away] != clip]
+        if not len(others):
+            return None
+        found.append(int(others[0]))
+    return np.array(found)
+
+
+def other_moments(clips: Indices) -> Indices | None:
+    """Return for each window one of the same clip, half of its windows away; None where a clip has one alone.
+
+    Of a short clip these still share moments, which makes them the better to say what is asked for.
+    """
+    found = np.zeros(len(clips), np.int64)
+    for clip in np.unique(clips):
+        (own,) = np.nonzero(clips == clip)
+        if len(own) < 2:
+            return None
+        found[own] = np.roll(own, len(own) // 2)
+    return found
 
 
 def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:

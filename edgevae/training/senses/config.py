@@ -37,14 +37,20 @@ class SensesTraining:
     """As in `SensesConfig`."""
     has_base: bool = True
     """As in `SensesConfig`: decoders begin at the mean window of the data."""
+    sees_motion: bool = False
+    """As in `SensesConfig`: encoders of frames are given the flow of their blocks."""
     sense_weight: float = 400.0
     """Independent values that a sense counts as in the bound, where it has as many."""
     divergence_weight: float = 1.0
     """Of the divergence from the prior."""
+    divergence_warmup_steps: int = 200
+    """Steps over which that rises from 0: what decoders do not listen to yet is not worth its divergence."""
     made_windows: int = 2048
     """Clips of the made world, made before the first step: 100 kB each."""
     held_out: float = 0.25
-    """Share at the end of every clip that validates; of the made world other clips do."""
+    """Share of every clip that validates; of the made world other clips do."""
+    piece_s: float = 0.0
+    """0 to hold out the end of every clip; else the middle of every piece of it of about so many seconds."""
     batch_windows: int = 8
     """Windows of one step."""
     steps: int = 3000
@@ -80,7 +86,10 @@ class SensesTraining:
         for name in ("learning_rate", "sense_weight", "frames_per_second"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected a number above 0")
-        for name in ("seed", "warmup_steps", "weight_decay"):
+        for name in (
+            *("seed", "warmup_steps", "divergence_warmup_steps"),
+            *("weight_decay", "piece_s", "divergence_weight"),
+        ):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected a number from 0 on")
         if not 0 < self.held_out < 1:
@@ -91,6 +100,12 @@ class SensesTraining:
         return self.learning_rate * risen_cosine(
             step, steps=self.steps, warmup_steps=self.warmup_steps, final=self.final_rate
         )
+
+    def divergence_weight_at(self, step: int) -> float:
+        """Return the weight of the divergence at a step, counted from 0."""
+        if not self.divergence_warmup_steps:
+            return self.divergence_weight
+        return self.divergence_weight * min(1.0, (step + 1) / self.divergence_warmup_steps)
 
     def ema_decay_at(self, step: int) -> float:
         """Return how much of the average stays at a step: it follows at once at first."""

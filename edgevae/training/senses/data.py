@@ -61,18 +61,20 @@ def sources(config: SensesTraining) -> tuple[Windows, Windows]:
     """
     if config.data == MADE_WORLD:
         return _made(config)
+    from edgevae.video.held_out import HoldOut
     from edgevae.video.scenes import Cutting, windows_of_folder
 
     cutting = Cutting(
         side_px=config.side_px,
         window_frames=config.window_frames,
         frames_per_second=config.frames_per_second,
-        held_out=config.held_out,
+        held_out=HoldOut(share=config.held_out, piece_s=config.piece_s),
     )
-    spec, training, validation = windows_of_folder(Path(config.data), cutting)
-    count = len(validation[spec.names[0]])
+    found = windows_of_folder(Path(config.data), cutting)
+    count = len(found.held_out_clips)
     kept = np.linspace(0, count - 1, min(count, config.val_windows)).astype(int)
-    return Windows(spec, training), Windows(spec, {n: w[kept] for n, w in validation.items()})
+    validation = {name: windows[kept] for name, windows in found.held_out.items()}
+    return Windows(found.spec, found.training), Windows(found.spec, validation)
 
 
 def made_spec(frames: int) -> SensesSpec:

@@ -114,7 +114,7 @@ class Training:
                 random_subset(self.network.spec.names, rng),
                 noise.to(self.device),
                 sense_weight=config.sense_weight,
-                divergence_weight=config.divergence_weight,
+                divergence_weight=config.divergence_weight_at(step),
             )
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs
@@ -154,6 +154,7 @@ def network_config(config: SensesTraining, windows: Windows) -> SensesConfig:
         channels=config.channels,
         hidden=config.hidden,
         has_base=config.has_base,
+        sees_motion=config.sees_motion,
         sound_mean_db=plain.sound_mean_db if sound is None else round(float(sound.mean()), 1),
         sound_std_db=plain.sound_std_db
         if sound is None

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgevae.nn.senses import MultimodalVae, Posterior, product_of_experts, target
+from edgevae.nn.posterior import Posterior, product_of_experts
+from edgevae.nn.senses import MultimodalVae, target
 
 LEAST_MSE = 1e-4
 """Of unit scale; below it nothing is gained."""
