@@ -152,6 +152,31 @@ def test_data_of_other_senses_is_refused(vae):
         load(vae.senses, "made-world", windows=2, training_windows=2, held_out=0.25)
 
 
+def test_windows_of_a_folder_are_told_by_their_clips_also_where_few_are_taken(tmp_path):
+    pytest.importorskip("av")
+    from edgevae.made_world import MadeWorld
+    from edgevae.video import write_made_clip
+    from edgevae.video.held_out import HoldOut
+    from edgevae.video.scenes import Cutting, windows_of_folder
+
+    for index in range(2):
+        write_made_clip(MadeWorld(1, frames=40), index, tmp_path / f"{index}.mkv")
+    held_out = HoldOut(share=0.5, piece_s=1.6)
+    cutting = Cutting(side_px=64, window_frames=2, frames_per_second=12.5, held_out=held_out)
+    found = windows_of_folder(tmp_path, cutting)
+    assert found.held_out_clips.tolist() == [0] * 18 + [1] * 18
+
+    def loaded(windows):
+        own = {"windows": windows, "training_windows": 5, "held_out": 0.5, "piece_s": 1.6}
+        return load(found.spec, str(tmp_path), **own)
+
+    every, few = loaded(100), loaded(3)
+    assert np.array_equal(every.test["video"], found.held_out["video"])
+    assert every.clips.tolist() == found.held_out_clips.tolist()
+    assert (few.clips.tolist(), len(few.test["sound"])) == ([0, 0, 1], 3)
+    assert np.array_equal(few.test["motion"][-1], found.held_out["motion"][-1])
+
+
 def test_a_folder_that_is_not_there_is_refused(vae, tmp_path):
     with pytest.raises(InputError, match="none: no such folder; expected made-world"):
         load(vae.senses, str(tmp_path / "none"), windows=2, training_windows=2, held_out=0.25)
