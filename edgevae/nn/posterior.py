@@ -44,7 +44,7 @@ def bounded(log_variance: Tensor) -> Tensor:
     expert to know nothing; where it left the range it stayed, and said with means of 30 to 100 what it could not say
     with a precision.
     """
-    if not log_variance.requires_grad:  # so in every graph that is exported
+    if torch.compiler.is_compiling() or not log_variance.requires_grad:  # a graph is exported
         return torch.clamp(log_variance, *LOG_VARIANCE_RANGE)
     found: Tensor = _Bounded.apply(log_variance)  # type: ignore[no-untyped-call]  # torch's stubs
     return found

@@ -54,6 +54,4 @@ class LoadedModel:
         ends = contextlib.ExitStack()
         for one in reversed(self._owned):  # the first of them is closed first
             ends.push(one)
-        ends.__exit__(
-            kind, error, trace
-        )  # each is told of the error: what then fails in closing is the second one
+        ends.__exit__(kind, error, trace)  # each is told of the error that there was

@@ -19,6 +19,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 C = TypeVar("C")
 
 _BF16_OF_CPUS = ("avx512_bf16", "amx_bf16")
+"""Of x86; others were not tried."""
 
 
 def decided(config: C) -> C:
@@ -48,6 +49,5 @@ def has_bf16(device: str) -> bool:
 
 
 def arithmetic(precision: Precision, device: torch.device) -> torch.autocast:
-    """Return the context in which a run's networks compute."""
-    assert precision != "auto", "it is decided before the first step"
+    """Return the context in which a run's networks compute; its precision was decided before the first step."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

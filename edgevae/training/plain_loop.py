@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from edgevae.errors import EdgeVaeError, InputError
+from edgevae.errors import ConfigError, EdgeVaeError, InputError
 from edgevae.files import write_atomically
 from edgevae.strict import to_dict
 from edgevae.training.plain_state import restore, state_of_learner
@@ -148,7 +148,12 @@ def read_run(run: Path, cls: type[Any], *, model: str) -> Any:  # Any: a datacla
     path = run / CONFIG
     if model_of_run(run) != model:
         raise InputError(f"{run}: no {CONFIG} of a {model} in it; expected the folder of its run")
-    return read_recipe(path, cls)
+    config = read_recipe(path, cls)
+    if config.precision == "auto":
+        raise ConfigError(
+            f"{path}: precision: got 'auto', expected fp32 or bf16, whichever the run began with; write it there"
+        )
+    return config
 
 
 def state_of(run: Path) -> TrainState | None:

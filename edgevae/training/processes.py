@@ -178,8 +178,8 @@ def joined(place: Processes) -> Iterator[Processes]:
             yield Processes(**{**vars(place), "group": group})
             dist.barrier(group=group)  # nobody leaves while another still works
     except BaseException:
-        # NCCL would wait for those that are gone. Gloo does not, and aborts a process that ends with its threads alive.
-        if not gpus:
-            dist.destroy_process_group()
+        # Gloo aborts a process that ends with its threads alive; NCCL would wait for those that are gone.
+        with contextlib.suppress(RuntimeError):  # the first error is the one to tell
+            dist.destroy_process_group(group if gpus else None)
         raise
     dist.destroy_process_group()

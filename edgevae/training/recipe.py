@@ -33,4 +33,17 @@ def read_recipe(path: str | os.PathLike[str], kind: type[C]) -> C:
         raise InputError(f"{file}: cannot be read ({error.strerror}); check the path") from error
     except ValueError as error:
         raise ConfigError(f"{file}: not JSON ({error}); write it again") from error
+    _check_model(data, kind, file)
     return from_dict(kind, data, where=str(file))
+
+
+def _check_model(data: object, kind: type[object], file: Path) -> None:
+    """Refuse a recipe of another model by its name, before its keys are looked at."""
+    found = data.get("model") if isinstance(data, dict) else None
+    wanted = (
+        getattr(kind, "model", None) or "vae"
+    )  # a VAE's recipe has its network there, or nothing
+    if isinstance(found, str) and found != wanted:
+        raise ConfigError(
+            f"{file}: is a recipe of a {found}, expected one of a {wanted}; give --model {found}"
+        )

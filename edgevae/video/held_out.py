@@ -9,8 +9,11 @@ says of what it never saw, the other what it says of the moments between those t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum, auto
+
+from edgevae.errors import InputError
 
 _ROUNDING_S = 1e-6
 """Of the times of frames."""
@@ -36,6 +39,14 @@ class HoldOut:
     piece_s: float = 0.0
     """0 for the end of every clip; else how long the pieces are, about, whose middles are held out: whole ones."""
 
+    def __post_init__(self) -> None:
+        if not 0.0 < self.share < 1.0:
+            raise InputError(f"held out: got a share of {self.share}, expected one between 0 and 1")
+        if not 0.0 <= self.piece_s < math.inf:
+            raise InputError(
+                f"held out: got pieces of {self.piece_s} s, expected a number from 0 on"
+            )
+
     def __str__(self) -> str:
         where = f"in the middle of {self.piece_s:g} s" if self.piece_s else "at its end"
         return f"{self.share:.0%} {where}"
@@ -48,20 +59,25 @@ class HoldOut:
         own, aside = end_s / pieces, (1.0 - self.share) / 2
         return [((k + aside) * own, (k + 1 - aside) * own) for k in range(pieces)]
 
-    def side(self, begin_s: float, end_s: float, *, lead_s: float, clip_s: float) -> Side:
+    def side(
+        self, begin_s: float, end_s: float, *, lead_s: float, tail_s: float, clip_s: float
+    ) -> Side:
         """Return what a window is for.
 
         Args:
             begin_s: Where its first frame is.
             end_s: Where its last frame ends.
-            lead_s: How far before it what it is made of begins: motion is that from the frame before.
+            lead_s: How far before it what it is made of begins: motion is that from the frame before, and spectra reach
+                beyond their step.
+            tail_s: How far behind it that ends.
             clip_s: How long the clip is.
         """
         if end_s > clip_s + _ROUNDING_S:
             return Side.NEITHER
+        begins, ends = max(0.0, begin_s - lead_s), min(clip_s, end_s + tail_s)
         for first, last in self.stretches(clip_s):
-            if first <= begin_s and end_s <= last + _ROUNDING_S:
+            if first <= begins + _ROUNDING_S and ends <= last + _ROUNDING_S:
                 return Side.HELD_OUT
-            if begin_s - lead_s < last - _ROUNDING_S and end_s > first + _ROUNDING_S:
+            if begins < last - _ROUNDING_S and ends > first + _ROUNDING_S:
                 return Side.NEITHER
         return Side.TRAINING

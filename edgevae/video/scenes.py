@@ -83,7 +83,8 @@ def windows_of_folder(folder: Path, config: Cutting) -> FolderWindows:
         if not (first and second):
             raise InputError(
                 f"{name}: too short for windows of {config.window_frames} frames at {config.frames_per_second:g} a "
-                f"second on both sides of a cut that holds out {config.held_out}; leave it out"
+                f"second on both sides of a cut that holds out {config.held_out}; leave it out, or hold out longer "
+                "stretches"
             )
         training += first
         held_out += second
@@ -166,9 +167,13 @@ def _cut(spec: SensesSpec, scene: Scene, held_out: HoldOut) -> tuple[list[Window
     heard = [s.shape[1] / SOUND.sample_rate_hz for s in scene.values() if isinstance(s, np.ndarray)]
     clip_s = min(*(s.duration_s for s in seen), *heard, float("inf"))
     length_s, frame_s = spec.window_frames / spec.frames_per_second, 1.0 / spec.frames_per_second
+    spectrum_s = 0.5 * SOUND.window_samples / SOUND.sample_rate_hz if heard else 0.0
+    lead_s = max(spectrum_s, frame_s if spec.tracks == "motion" else 0.0)
     found: dict[Side, list[Windows]] = {side: [] for side in Side}
     for begin in map(float, seen[0].times_s):
-        side = held_out.side(begin, begin + length_s, lead_s=frame_s, clip_s=clip_s)
+        side = held_out.side(
+            begin, begin + length_s, lead_s=lead_s, tail_s=spectrum_s, clip_s=clip_s
+        )
         if side is not Side.NEITHER:
             found[side].append(_window(spec, scene, begin))
     return found[Side.TRAINING], found[Side.HELD_OUT]

@@ -164,7 +164,7 @@ def test_windows_of_a_folder_are_told_by_their_clips_also_where_few_are_taken(tm
     held_out = HoldOut(share=0.5, piece_s=1.6)
     cutting = Cutting(side_px=64, window_frames=2, frames_per_second=12.5, held_out=held_out)
     found = windows_of_folder(tmp_path, cutting)
-    assert found.held_out_clips.tolist() == [0] * 18 + [1] * 18
+    assert found.held_out_clips.tolist() == [0] * 14 + [1] * 14
 
     def loaded(windows):
         own = {"windows": windows, "training_windows": 5, "held_out": 0.5, "piece_s": 1.6}

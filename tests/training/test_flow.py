@@ -124,10 +124,14 @@ def test_a_run_learns_and_a_broken_off_one_goes_on_to_the_same_weights(vae, tmp_
     assert load_checkpoint(whole / "checkpoint").config.latent_std == (0.5, 1.0, 2.0)
 
 
-def test_a_run_begins_with_the_prior_of_its_checkpoint(vae, tmp_path, monkeypatch):
+def test_a_run_begins_with_the_prior_of_its_checkpoint(vae, tmp_path, monkeypatch, capsys):
     first = fit.start(TINY, run=tmp_path / "first", weights=vae)
     known = load_prior(first).state_dict()
     still = replace(TINY, steps=1, learning_rate=1e-9, seed=3)
+    capsys.readouterr()
+    learnt = load_prior(fit.start(still, run=tmp_path / "begun", weights=first)).state_dict()
+    assert all(torch.allclose(learnt[n], known[n], atol=1e-6) for n in known)
+    assert f"begins with the prior of {first}" in capsys.readouterr().err
     monkeypatch.setattr(fit._Training, "take_step", lambda *_: pytest.fail("before any step"))
     with pytest.raises(pytest.fail.Exception):
         fit.start(still, run=tmp_path / "second", weights=first)

@@ -185,9 +185,10 @@ def test_windows_of_real_clips_never_reach_over_the_cut(tmp_path):
     config = replace(TINY, data=str(tmp_path), side_px=16, window_frames=4, held_out=0.25)
     training, validation = sources(config)
     assert training.spec.names == ("video", "sound", "motion")
-    # 24 frames, cut at 18: windows of 4 begin at 0 to 14, and at 18 to 20.
-    assert (len(training), len(validation)) == (2 * 15, 2 * 3)
-    assert training.arrays["sound"].shape == (30, 1, 16, 32)
+    # 24 frames, cut at 18: windows of 4 begin at 0 to 13, since a spectrum reaches 20 ms beyond its window, and at 19
+    # and 20, since motion is that from the frame before.
+    assert (len(training), len(validation)) == (2 * 14, 2 * 2)
+    assert training.arrays["sound"].shape == (28, 1, 16, 32)
     assert np.array_equal(training.arrays["video"][0, 1], training.arrays["video"][1, 0])
     assert np.allclose(training.arrays["motion"][0, 2], training.arrays["motion"][1, 1])
     assert np.allclose(training.arrays["sound"][0, :, 4:], training.arrays["sound"][1, :, :-4])
@@ -202,9 +203,9 @@ def test_the_middle_of_every_piece_of_a_clip_can_be_held_out(tmp_path):
     write_made_clip(MadeWorld(1, frames=40), 0, tmp_path / "clip.mkv")
     config = replace(TINY, data=str(tmp_path), side_px=16, held_out=0.5, piece_s=1.6)
     training, validation = sources(replace(config, val_windows=100))
-    # Two pieces of 20 frames, whose frames 5 to 15 are held out: windows of 2 begin at 5 to 13 of each. To train on, at
-    # 0 to 3, at 16 (for 15 is what the motion of 16 is from) to 23, and at 36 to 38.
-    assert (len(training), len(validation)) == (4 + 8 + 3, 2 * 9)
+    # Two pieces of 20 frames, whose frames 5 to 15 are held out: windows of 2 begin at 6 (for 5 is what the motion of 6
+    # is from) to 12 (for a spectrum reaches beyond 15) of each. To train on, at 0 to 2, at 16 to 22, and at 36 to 38.
+    assert (len(training), len(validation)) == (3 + 7 + 3, 2 * 7)
     seen = {frame.tobytes() for frame in validation.arrays["video"].reshape(-1, 16 * 16 * 3)}
     assert not seen & {f.tobytes() for f in training.arrays["video"].reshape(-1, 16 * 16 * 3)}
     with pytest.raises(
@@ -270,7 +271,7 @@ def test_the_command_trains_and_continues_such_a_run_and_refuses_what_it_has_not
         ((*other, "--preset", "s"), "multimodal has no --preset"),
         ((*other, "--digits", "y"), "multimodal has no --digits"),
         (begun[:3], r"expected DATA \(made-world, or a folder\) and -o RUN"),
-        ((*other, "--config", tmp_path / "none.json"), r"none\.json: cannot be read"),
+        ((*other, "--config", tmp_path / "none.json"), r"none\.json: no such file"),
     ):
         with pytest.raises(InputError, match=message):
             train(*arguments)

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from edgevae.errors import InputError, IntegrityError
 from edgevae.files import sha256, write_atomically
 from edgevae.moving_mnist import MovingMnist
-from edgevae.training.arithmetic import arithmetic, fastest
 from edgevae_bench.generation.clips import pairs_of
 from edgevae_bench.generation.figures import PAIRS, Floats, Grey
 
@@ -149,14 +148,12 @@ def train_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, PEAK_RATE, total_steps=steps, pct_start=0.1
     )
-    precision = fastest("cpu")
     for step in range(steps):
         frames = source.batch(step * BATCH, BATCH, frames=1)[:, 0]
         wanted = torch.from_numpy(pairs_of(source, labels, step * BATCH, BATCH))
-        with arithmetic(precision, torch.device("cpu")):
-            _, said = network(_input(torch.from_numpy(frames)))
+        _, said = network(_input(torch.from_numpy(frames)))
         optimizer.zero_grad()
-        F.cross_entropy(said.float(), wanted).backward()  # type: ignore[no-untyped-call]  # torch's stubs
+        F.cross_entropy(said, wanted).backward()  # type: ignore[no-untyped-call]  # torch's stubs
         optimizer.step()
         schedule.step()
         done(1)

@@ -38,6 +38,8 @@ class Measured:
     """Likewise of the others."""
     clips: npt.NDArray[np.int64] | None = None
     """Which clip each test window is of, `[N]`; None where each is a clip of its own."""
+    held_out: str = ""
+    """What of the clips of a folder the test windows are."""
 
 
 def load(
@@ -60,9 +62,13 @@ def load(
         piece_s: 0 for their ends, else the length of the pieces whose middles are held out.
 
     Raises:
-        InputError: the data has other senses than the model.
+        InputError: the data has other senses than the model, or there is nothing to cut into pieces.
     """
     if data == MADE_WORLD:
+        if piece_s:
+            raise InputError(
+                f"piece seconds: got {piece_s:g} for {MADE_WORLD}, whose test clips are others; leave it out"
+            )
         test = MadeWorld(TEST_SEED, frames=spec.window_frames)
         training = MadeWorld(TRAINING_SEED, frames=spec.window_frames)
         return Measured(
@@ -87,6 +93,7 @@ def load(
         _spread(_checked(spec, found.held_out, data), windows),
         _spread(found.training, training_windows),
         clips=_spread({"clips": found.held_out_clips}, windows)["clips"].astype(np.int64),
+        held_out=str(cutting.held_out),
     )
 
 

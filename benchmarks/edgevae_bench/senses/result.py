@@ -49,6 +49,8 @@ class SensesResult:
     """Root of the squared error of each sense's mean training window: levels of 255, dB, or the unit of the tracks."""
     unexplained: tuple[Row, ...]
     """Squared error as a share of that of the mean training window; below 1 is better than the mean."""
+    held_out: str = ""
+    """What of a folder's clips the windows are, such as `35% in the middle of 3 s`."""
     factors: tuple[Row, ...] = ()
     """How well true factors are read from the latents by a linear map: R2; of the shape, the share that is right."""
 

@@ -66,6 +66,7 @@ def evaluate(vae: MultimodalVae, measured: Measured) -> SensesResult:
         training_windows=len(measured.training[names[0]]),
         deviations={n: float(np.sqrt(errors[n])) for n in names},
         unexplained=tuple(rows),
+        held_out=measured.held_out,
         factors=tuple(_readings(vae, measured, latents)),
     )
 

@@ -7,11 +7,13 @@ folder.
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from edgevae.errors import InputError
 from edgevae.moving_mnist import MovingMnist
@@ -60,6 +62,8 @@ def start(
     )
     config = decided(replace(config, network=network))
     begun = _begun(weights, network)
+    if begun is not None:
+        tqdm.write(f"begins with the prior of {weights}", file=sys.stderr)
     learner = _Training(config, vae, begun)
     folder = new_run(run, config)
     save_checkpoint(vae, folder.start)
@@ -93,12 +97,15 @@ def _begun(checkpoint: Path, network: PriorConfig) -> Prior | None:
     if not has_prior(checkpoint):
         return None
     found = load_prior(checkpoint)
-    for name in ("latent_channels", "chunk_steps", "past_chunks", "channels", "dilations"):
+    for name in (
+        *("latent_channels", "cell_px", "picture_px"),
+        *("chunk_steps", "past_chunks", "channels", "dilations"),
+    ):
         got, wanted = getattr(found.config, name), getattr(network, name)
         if got != wanted:
             raise InputError(
                 f"{checkpoint}: its prior has {name} {got}, expected {wanted} as in the run's network; set it so, or "
-                "begin with a VAE alone"
+                "give a copy of the checkpoint without prior.json, and the prior begins anew"
             )
     begun = Prior(network)
     begun.load_state_dict(found.state_dict())

@@ -98,6 +98,10 @@ def _made(config: SensesTraining) -> tuple[Windows, Windows]:
             f"{MADE_WORLD}: got {config.side_px} px and {config.frames_per_second:g} frames a second, expected "
             f"{SIDE_PX} and {FRAMES_PER_SECOND:g}"
         )
+    if config.piece_s:
+        raise InputError(
+            f"piece_s: got {config.piece_s:g} for {MADE_WORLD}, whose validation clips are others; leave it out"
+        )
     spec = made_spec(config.window_frames)
     training = MadeWorld(config.seed, frames=config.window_frames)
     validation = MadeWorld(VALIDATION_SEED, frames=config.window_frames)
