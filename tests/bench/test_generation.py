@@ -174,7 +174,7 @@ def test_a_classifier_learns_repeats_and_is_kept(digits, tmp_path):
     from edgevae_bench.generation.classifier import load_classifier, train_classifier
 
     source, labels = MovingMnist(digits[[0, 9]], seed=1), np.array([0, 9], np.uint8)
-    learnt = train_classifier(source, labels, steps=40)
+    learnt = train_classifier(source, labels, steps=80)
     assert train_classifier(source, labels, steps=3).sha256 != learnt.sha256
     test = MovingMnist(digits[[0, 9]], seed=2)
     seen = learnt.read(test.batch(0, 60, frames=1))
