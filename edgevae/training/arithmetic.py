@@ -30,14 +30,10 @@ def decided(config: C) -> C:
     values: Any = config  # Any: one of the configurations that have a precision
     if values.precision != "auto":
         return config
-    precision = fastest("cuda" if torch.cuda.is_available() else "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precision: Precision = "bf16" if has_bf16(device) else "fp32"
     tqdm.write(f"precision: {precision}, the faster one here", file=sys.stderr)
     return replace(values, precision=precision)  # type: ignore[no-any-return]  # of the same class
-
-
-def fastest(device: str) -> Precision:
-    """Return bf16 where a device has instructions for it, else fp32."""
-    return "bf16" if has_bf16(device) else "fp32"
 
 
 def has_bf16(device: str) -> bool:

@@ -40,9 +40,8 @@ def read_recipe(path: str | os.PathLike[str], kind: type[C]) -> C:
 def _check_model(data: object, kind: type[object], file: Path) -> None:
     """Refuse a recipe of another model by its name, before its keys are looked at."""
     found = data.get("model") if isinstance(data, dict) else None
-    wanted = (
-        getattr(kind, "model", None) or "vae"
-    )  # a VAE's recipe has its network there, or nothing
+    # A VAE's recipe has its network there, or nothing.
+    wanted = getattr(kind, "model", None) or "vae"
     if isinstance(found, str) and found != wanted:
         raise ConfigError(
             f"{file}: is a recipe of a {found}, expected one of a {wanted}; give --model {found}"
